@@ -1,0 +1,1 @@
+"""The Python server: a model repository in Triton's layout, served over gRPC with dynamic batching."""

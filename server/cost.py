@@ -1,0 +1,53 @@
+"""What a batch costs: measured for every size at warm-up, and kept current while serving."""
+
+from __future__ import annotations
+
+# Larger batches must be this much cheaper per row before they are worth their latency.
+_WORTHWHILE = 1.03
+# Weight of one execution in the running level: some fifty executions make a new level.
+_WEIGHT = 0.05
+# One execution moves the level by at most what this factor allows: a stall is not a trend.
+_OUTLIER = 2.0
+
+
+class CostModel:
+    """Seconds that one execution of n rows takes, for n = 1..`max_rows`.
+
+    The *shape* of the curve belongs to the model and the machine and is measured once, at warm-up. Its *level* follows
+    what executions take now, since neighbours and clock speeds come and go. Keeping the two apart means that sizes
+    which are seldom used never go stale, and that one stall cannot make a size look bad for ever.
+
+    Not synchronised: the batcher calls it under its own lock.
+    """
+
+    def __init__(self, max_rows: int) -> None:
+        self._base = [0.0] * (max_rows + 1)
+        self._level = 1.0
+        self.cheapest_rows = max_rows
+
+    def learn(self, rows: int, seconds: float) -> None:
+        """Take a warm-up execution into the curve: the fastest one of each size counts."""
+        known = self._base[rows]
+        self._base[rows] = min(known, seconds) if known else seconds
+        self.cheapest_rows = self._cheapest()
+
+    def observe(self, rows: int, seconds: float) -> None:
+        """Take an execution that served requests into the level."""
+        expected = self._base[rows] * self._level
+        if expected > 0:
+            ratio = min(max(seconds / expected, 1 / _OUTLIER), _OUTLIER)
+            self._level *= 1 + _WEIGHT * (ratio - 1)
+
+    def seconds(self, rows: int) -> float:
+        """Expected duration of one execution of `rows` rows; 0 for a size that was never measured."""
+        return self._base[rows] * self._level
+
+    @property
+    def seconds_per_row(self) -> float:
+        """Expected duration of one row in the cheapest batch."""
+        return self.seconds(self.cheapest_rows) / self.cheapest_rows
+
+    def _cheapest(self) -> int:
+        per_row = {rows: seconds / rows for rows, seconds in enumerate(self._base) if seconds > 0}
+        best = min(per_row.values())
+        return next(rows for rows, seconds in per_row.items() if seconds <= best * _WORTHWHILE)

@@ -1,0 +1,115 @@
+"""Every way in which a request can fail: what the caller is told and how it is counted.
+
+    ServingError
+    ├── InvalidRequest          INVALID_ARGUMENT   the caller's fault
+    │   └── InvalidImage
+    ├── ModelNotFound           NOT_FOUND
+    ├── Unsupported             UNIMPLEMENTED
+    ├── Unavailable             UNAVAILABLE        worth a retry elsewhere or later
+    │   ├── ModelNotReady
+    │   ├── QueueFull
+    │   ├── QueueTimeout
+    │   └── ShuttingDown
+    ├── DeadlineUnreachable     DEADLINE_EXCEEDED
+    ├── RequestCancelled        CANCELLED
+    └── ModelFailed             INTERNAL
+
+The message of a `ServingError` goes to the caller as it is, so it never speaks of the inside of the server. Any other
+exception is a bug: it is logged and the caller learns only that something broke.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import grpc
+
+
+class StartError(Exception):
+    """The server cannot start; the message is the one line that the person at the terminal reads."""
+
+
+class ServingError(Exception):
+    """A request failed: `code` goes on the wire, `reason` labels the metric that counts it."""
+
+    code: ClassVar[grpc.StatusCode] = grpc.StatusCode.INTERNAL
+    reason: ClassVar[str] = "internal"
+
+
+class InvalidRequest(ServingError):  # noqa: N818 - names say what happened; the base class says that it is an error
+    """The request can never succeed as it stands."""
+
+    code = grpc.StatusCode.INVALID_ARGUMENT
+    reason = "invalid"
+
+
+class InvalidImage(InvalidRequest):
+    """The bytes are no image that can be decoded within the limits."""
+
+    reason = "invalid_image"
+
+
+class ModelNotFound(ServingError):  # noqa: N818
+    """No such model or version."""
+
+    code = grpc.StatusCode.NOT_FOUND
+    reason = "not_found"
+
+
+class Unsupported(ServingError):  # noqa: N818
+    """The protocol has it, this server or this model has not."""
+
+    code = grpc.StatusCode.UNIMPLEMENTED
+    reason = "unsupported"
+
+
+class Unavailable(ServingError):  # noqa: N818
+    """Not now: the same request may succeed later or elsewhere."""
+
+    code = grpc.StatusCode.UNAVAILABLE
+    reason = "unavailable"
+
+
+class ModelNotReady(Unavailable):
+    """The model is in the repository but cannot answer now."""
+
+    reason = "not_ready"
+
+
+class QueueFull(Unavailable):
+    """As many requests wait as may wait."""
+
+    reason = "queue_full"
+
+
+class QueueTimeout(Unavailable):
+    """The request waited for longer than the queue's policy allows."""
+
+    reason = "queue_timeout"
+
+
+class ShuttingDown(Unavailable):
+    """The model's queue takes nothing more."""
+
+    reason = "shutdown"
+
+
+class DeadlineUnreachable(ServingError):  # noqa: N818
+    """The caller's deadline has passed, or would before the work that is queued is done."""
+
+    code = grpc.StatusCode.DEADLINE_EXCEEDED
+    reason = "deadline"
+
+
+class RequestCancelled(ServingError):  # noqa: N818
+    """The caller left."""
+
+    code = grpc.StatusCode.CANCELLED
+    reason = "cancelled"
+
+
+class ModelFailed(ServingError):  # noqa: N818
+    """The model raised, or returned something other than its configuration promises."""
+
+    code = grpc.StatusCode.INTERNAL
+    reason = "model"
