@@ -1,0 +1,80 @@
+"""GIF: only what makes the first frame reaches the decoder, so comments and later frames cost nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PIL.GifImagePlugin import GifImageFile
+
+from imaging import pillow
+from imaging.errors import ImageError
+from imaging.header import Header
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+_SCREEN_END = 13
+_EXTENSION, _FRAME, _GRAPHIC_CONTROL = 0x21, 0x2C, 0xF9
+_GRAPHIC_CONTROL_BYTES = 8
+_FRAME_HEADER_BYTES = 10
+_MAX_BLOCKS = 1 << 16
+
+
+def read_header(data: bytes) -> Header:
+    """Reads the size of the canvas.
+
+    Raises:
+        ImageError: There is no frame, or it does not lie within the canvas.
+    """
+    width, height = _pair(data, 6)
+    frame, _ = _first_frame(data)
+    left, top = _pair(data, frame + 1)
+    frame_width, frame_height = _pair(data, frame + 5)
+    if left + frame_width > width or top + frame_height > height:
+        raise ImageError("the GIF's first frame does not lie within its canvas")
+    return Header(width, height)
+
+
+def read_pixels(data: bytes, _header: Header, reduction: int) -> Image.Image:
+    """Decodes the first frame to mode L, RGB or RGBa at 1/`reduction` of the size.
+
+    Raises:
+        ImageError: Some pixels are missing or damaged.
+    """
+    frame, control = _first_frame(data)
+    return pillow.decode(GifImageFile, data[: _palette_end(data)] + control + data[frame:], reduction)
+
+
+def _first_frame(data: bytes) -> tuple[int, bytes]:
+    """Finds where the first frame starts, and the graphic control extension that holds for it (or nothing)."""
+    start, control = _palette_end(data), b""
+    for _ in range(_MAX_BLOCKS):
+        if start + _FRAME_HEADER_BYTES > len(data):
+            break
+        if data[start] == _FRAME:
+            return start, control
+        if data[start] != _EXTENSION:
+            raise ImageError("the GIF data is corrupt")
+        if data[start + 1] == _GRAPHIC_CONTROL:
+            control = data[start : start + _GRAPHIC_CONTROL_BYTES]
+        start = _sub_blocks_end(data, start + 2)
+    raise ImageError("the GIF data is truncated: it has no frame")
+
+
+def _palette_end(data: bytes) -> int:
+    flags = int.from_bytes(data[10:11], "big")
+    has_palette, colours = flags & 0x80, 2 << (flags & 0x07)
+    return _SCREEN_END + (3 * colours if has_palette else 0)
+
+
+def _sub_blocks_end(data: bytes, start: int) -> int:
+    for _ in range(_MAX_BLOCKS):
+        size = int.from_bytes(data[start : start + 1], "big")
+        start += 1 + size
+        if size == 0:
+            return start
+    raise ImageError(f"the GIF has an extension of more than {_MAX_BLOCKS} blocks")
+
+
+def _pair(data: bytes, start: int) -> tuple[int, int]:
+    return int.from_bytes(data[start : start + 2], "little"), int.from_bytes(data[start + 2 : start + 4], "little")
