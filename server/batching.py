@@ -81,9 +81,13 @@ class Entry(Generic[Payload, Result]):
 
 @dataclass(frozen=True, slots=True)
 class BatchingPolicy:
-    """Upper bounds from config.pbtxt; within them the batcher decides."""
+    """Upper bounds from config.pbtxt; within them the batcher decides.
+
+    Without `merge` each request is executed alone, whatever its size.
+    """
 
     max_rows: int = 1
+    merge: bool = True
     queue_capacity: int = 1024
     max_queue_delay_seconds: float = 0.0
 
@@ -278,7 +282,8 @@ class Batcher(Generic[Payload, Result]):
     def _take(self) -> tuple[list[Entry[Payload, Result]], list[Entry[Payload, Result]]]:
         """Claim the next batch; what has expired meanwhile comes second."""
         idle = len(self._instances) - len(self._busy_until)
-        limit = min(self._cost.cheapest_rows, math.ceil(self._waiting_rows / idle))
+        share = math.ceil(self._waiting_rows / idle)
+        limit = min(self._cost.cheapest_rows, share) if self._policy.merge else 0
         batch: list[Entry[Payload, Result]] = []
         expired: list[Entry[Payload, Result]] = []
         rows, now, earliest = 0, time.monotonic(), math.inf

@@ -1,0 +1,264 @@
+"""The model repository: which models and versions there are, which are ready, and how they come and go.
+
+DIR/NAME/config.pbtxt
+DIR/NAME/labels.txt
+DIR/NAME/VERSION/model.pt      VERSION is a whole number without leading zeros; other names are passed over
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import logging
+import re
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from server import model_config
+from server.engine import EngineError
+from server.errors import ModelFailed, ModelNotFound, ModelNotReady, StartError
+from server.model_config import ConfigError, ModelConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from server.model import ModelVersion
+
+logger = logging.getLogger(__name__)
+
+_VERSION = re.compile(r"[1-9][0-9]*")
+
+
+class State(enum.Enum):
+    """A version's state, in the words of RepositoryIndex."""
+
+    LOADING = "LOADING"
+    READY = "READY"
+    UNLOADING = "UNLOADING"
+    UNAVAILABLE = "UNAVAILABLE"
+
+
+class LoadError(Exception):
+    """A model did not load; whatever served before goes on serving. The message is for the operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexEntry:
+    """One line of the repository's index; `version` is 0 when no version is known."""
+
+    name: str
+    version: int
+    state: State
+    reason: str
+
+
+@dataclass(slots=True)
+class _Model:
+    """What is known of one name: `ready` answers requests, `states` tells of every version that was ever tried."""
+
+    ready: dict[int, ModelVersion] = field(default_factory=dict)
+    states: dict[int, tuple[State, str]] = field(default_factory=dict)
+
+
+class ModelRepository:
+    """The models below one directory. Loading and unloading block; looking up does not. Safe from any thread."""
+
+    def __init__(self, directory: Path, load_version: Callable[[ModelConfig, int, Path], ModelVersion]) -> None:
+        """Watch over `directory`.
+
+        Raises:
+            StartError: there is no such directory.
+        """
+        if not directory.is_dir():
+            raise StartError(f"model repository {directory} is not a directory")
+        self._directory = directory
+        self._load_version = load_version
+        self._models: dict[str, _Model] = {}
+        self._changing = threading.Lock()  # one load or unload at a time
+
+    # Looking up.
+
+    def get(self, name: str, version: int | None = None) -> ModelVersion:
+        """The version of a model that answers requests; `None` is the latest that is ready.
+
+        Raises:
+            ModelNotFound, ModelNotReady: with Triton's texts.
+        """
+        model = self._models.get(name)
+        if model is None:
+            raise ModelNotFound(f"Request for unknown model: '{name}' is not found")
+        ready = model.ready
+        if version is None:
+            if not ready:
+                raise ModelNotFound(f"Request for unknown model: '{name}' has no available versions")
+            return ready[max(ready)]
+        if version not in ready:
+            if model.states.get(version, (State.UNAVAILABLE, ""))[0] in (State.LOADING, State.UNLOADING):
+                raise ModelNotReady(f"Request for unknown model: '{name}' version {version} is not at ready state")
+            raise ModelNotFound(f"Request for unknown model: '{name}' version {version} is not found")
+        return ready[version]
+
+    @contextlib.contextmanager
+    def lease(self, name: str, version: int | None = None) -> Iterator[ModelVersion]:
+        """As `get`, and keep the version alive meanwhile, even if it is replaced or unloaded.
+
+        Raises:
+            ModelNotFound, ModelNotReady: as `get`.
+        """
+        while not (model := self.get(name, version)).acquire():
+            pass  # it was replaced at this very moment: its successor answers already
+        try:
+            yield model
+        finally:
+            model.release()
+
+    def ready(self) -> list[ModelVersion]:
+        """Every version that answers requests, by name and version."""
+        models = sorted(self._models.items())
+        return [version for _, model in models for _, version in sorted(model.ready.items())]
+
+    def index(self) -> list[IndexEntry]:
+        """Every model of the directory, and every version that was tried, by name and version."""
+        entries = []
+        for name in sorted({*self._names(), *self._models}):
+            states = dict(self._models[name].states) if name in self._models else {}
+            entries += [IndexEntry(name, version, *states[version]) for version in sorted(states)]
+            if not states:
+                entries.append(IndexEntry(name, 0, State.UNAVAILABLE, ""))
+        return entries
+
+    # Changing.
+
+    def load_all(self) -> None:
+        """Load every model of the directory; one that is broken is reported and does not stop the others.
+
+        Raises:
+            StartError: a config.pbtxt cannot be read, which is a mistake to mend before anything is served.
+        """
+        self.load_at_start(self._names())
+
+    def load_at_start(self, names: list[str]) -> None:
+        """Load the models `names`; as `load_all`.
+
+        Raises:
+            StartError: as `load_all`.
+        """
+        for name in names:
+            try:
+                self._read_config(name)
+            except ConfigError as error:
+                raise StartError(str(error)) from error
+        for name in names:
+            with contextlib.suppress(LoadError):  # logged, and told in the index
+                self.load(name)
+
+    def load(self, name: str, config_override: str | None = None) -> None:
+        """Load or reload a model: warm the new versions, swap, then drain the old ones.
+
+        Nothing is swapped unless every version that the policy asks for is good. Returns when the new ones answer.
+
+        Raises:
+            LoadError: it did not load; what served before goes on serving.
+        """
+        with self._changing:
+            try:
+                loaded = self._load_versions(name, config_override)
+            except (ConfigError, EngineError, ModelFailed) as error:
+                logger.error("%s: not loaded: %s", name, error)  # noqa: TRY400 - the message says it all
+                raise LoadError(str(error)) from error
+            model = self._models[name]
+            retired = model.ready
+            model.ready = {version.version: version for version in loaded}
+            model.states = dict.fromkeys(model.ready, (State.READY, ""))
+        for version in retired.values():
+            version.retire()
+
+    def unload(self, name: str) -> None:
+        """Take a model out of service; requests that it has accepted are answered.
+
+        Raises:
+            ModelNotFound: it is not loaded.
+        """
+        with self._changing:
+            model = self._models.get(name)
+            if model is None or not model.ready:
+                raise ModelNotFound(f"Request for unknown model: '{name}' is not found")
+            retired, model.ready = model.ready, {}
+            model.states = dict.fromkeys(retired, (State.UNAVAILABLE, "unloaded"))
+        for version in retired.values():
+            version.retire()
+        logger.info("%s: unloaded", name)
+
+    def close(self, timeout_seconds: float) -> None:
+        """Answer what was accepted and end every version's threads."""
+        versions = self.ready()
+        for model in self._models.values():
+            model.ready = {}
+        for version in versions:
+            version.retire()
+        for version in versions:
+            if not version.wait_closed(timeout_seconds):
+                logger.warning("%s: requests were still running at the end of the grace period", version.config.name)
+
+    def _names(self) -> list[str]:
+        return sorted(path.name for path in self._directory.iterdir() if path.is_dir() and path.name[0] != ".")
+
+    def _read_config(self, name: str) -> ModelConfig:
+        if name not in self._names():  # a name from the wire must not lead out of the directory
+            raise ConfigError(f"no directory {name} in the model repository")
+        return model_config.read(self._directory / name)
+
+    def _load_versions(self, name: str, config_override: str | None) -> list[ModelVersion]:
+        config = self._read_config(name)
+        directory = self._directory / name
+        if config_override is not None:
+            config = model_config.parse_override(config_override, directory)
+        if config.ignored:
+            logger.warning(
+                "%s: config.pbtxt sets what this server does not honour: %s", name, ", ".join(config.ignored)
+            )
+        numbers = config.versions_to_serve(_versions(directory))
+        model = self._models.setdefault(name, _Model())
+        if not numbers:
+            raise ConfigError("no version directory that the version policy allows")
+        loaded: list[ModelVersion] = []
+        for number in numbers:
+            with self._tell_state(model, number):
+                loaded.append(self._load(config, number, directory, loaded))
+        return loaded
+
+    def _load(self, config: ModelConfig, number: int, directory: Path, loaded: list[ModelVersion]) -> ModelVersion:
+        try:
+            version = self._load_version(config, number, directory)
+        except Exception:
+            for other in loaded:
+                other.retire()
+            raise
+        logger.info(
+            "%s version %d: ready after %.1f s, %d instances of %d threads, batches up to %d",
+            config.name,
+            number,
+            version.statistics.load_seconds,
+            version.instances,
+            version.threads,
+            config.max_rows,
+        )
+        return version
+
+    @contextlib.contextmanager
+    def _tell_state(self, model: _Model, number: int) -> Iterator[None]:
+        """Tell in the index that a version is loading, or why it did not; not of one that serves meanwhile."""
+        if number not in model.ready:
+            model.states[number] = (State.LOADING, "")
+        try:
+            yield
+        except Exception as error:
+            if number not in model.ready:
+                model.states[number] = (State.UNAVAILABLE, str(error))
+            raise
+
+
+def _versions(directory: Path) -> list[int]:
+    return [int(path.name) for path in directory.iterdir() if path.is_dir() and _VERSION.fullmatch(path.name)]

@@ -1,0 +1,44 @@
+"""Tensors as the protocol names them: data types, shapes and their sizes in bytes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+# Wire name -> numpy's. BF16 has no numpy type: its two bytes travel as they are.
+DATATYPES: dict[str, np.dtype[np.generic]] = {
+    "BOOL": np.dtype("bool"),
+    "UINT8": np.dtype("uint8"),
+    "UINT16": np.dtype("<u2"),
+    "UINT32": np.dtype("<u4"),
+    "UINT64": np.dtype("<u8"),
+    "INT8": np.dtype("int8"),
+    "INT16": np.dtype("<i2"),
+    "INT32": np.dtype("<i4"),
+    "INT64": np.dtype("<i8"),
+    "FP16": np.dtype("<f2"),
+    "FP32": np.dtype("<f4"),
+    "FP64": np.dtype("<f8"),
+    "BF16": np.dtype("<u2"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """An input or output of a model; `dims` is the shape of one row, without the batch dimension."""
+
+    name: str
+    datatype: str
+    dims: tuple[int, ...]
+
+    @property
+    def dtype(self) -> np.dtype[np.generic]:
+        """Numpy's type of one element."""
+        return DATATYPES[self.datatype]
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row; meaningful for inputs, whose dims are all known."""
+        return math.prod(self.dims) * self.dtype.itemsize
