@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 _SCREEN_END = 13
 _EXTENSION, _FRAME, _GRAPHIC_CONTROL = 0x21, 0x2C, 0xF9
-_GRAPHIC_CONTROL_BYTES = 8
 _FRAME_HEADER_BYTES = 10
 _MAX_BLOCKS = 1 << 16
 
@@ -35,14 +34,31 @@ def read_header(data: bytes) -> Header:
     return Header(width, height)
 
 
-def read_pixels(data: bytes, _header: Header, reduction: int) -> Image.Image:
+def read_pixels(data: bytes, header: Header, reduction: int) -> Image.Image:
     """Decodes the first frame to mode L, RGB or RGBa at 1/`reduction` of the size.
+
+    What the frame leaves of the canvas is transparent, as browsers show it.
 
     Raises:
         ImageError: Some pixels are missing or damaged.
     """
     frame, control = _first_frame(data)
-    return pillow.decode(GifImageFile, data[: _palette_end(data)] + control + data[frame:], reduction)
+    canvas = (header.width, header.height)
+    with pillow.failure_means_damage("GIF"):
+        image = pillow.load(GifImageFile, _alone(data, frame, control))
+        if image.size != canvas:
+            placed = Image.new("RGBA", canvas)
+            placed.paste(image.convert("RGBA"), _pair(data, frame + 1))
+            image = placed
+        return pillow.plain(image, reduction)
+
+
+def _alone(data: bytes, frame: int, control: bytes) -> bytes:
+    """Builds a file whose only frame is the given one and fills the canvas."""
+    size = data[frame + 5 : frame + 9]
+    origin = bytes(4)
+    screen = data[:6] + size + data[10 : _palette_end(data)]
+    return screen + control + data[frame : frame + 1] + origin + size + data[frame + 9 :]
 
 
 def _first_frame(data: bytes) -> tuple[int, bytes]:
@@ -55,9 +71,10 @@ def _first_frame(data: bytes) -> tuple[int, bytes]:
             return start, control
         if data[start] != _EXTENSION:
             raise ImageError("the GIF data is corrupt")
+        end = _sub_blocks_end(data, start + 2)
         if data[start + 1] == _GRAPHIC_CONTROL:
-            control = data[start : start + _GRAPHIC_CONTROL_BYTES]
-        start = _sub_blocks_end(data, start + 2)
+            control = data[start:end]
+        start = end
     raise ImageError("the GIF data is truncated: it has no frame")
 
 

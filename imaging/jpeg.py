@@ -31,7 +31,7 @@ def read_header(data: bytes) -> Header:
     """
     try:
         height, width, _, _ = simplejpeg.decode_jpeg_header(data, strict=False)
-    except ValueError:
+    except (ValueError, LookupError):  # LookupError: a colour space or subsampling without a name
         raise ImageError("the JPEG's header is truncated, corrupt or of an unsupported kind") from None
     if data.count(_SCAN) * int(width) * int(height) > _MAX_SCANNED_PIXELS:
         raise ImageError("the JPEG has too many scans for its size")

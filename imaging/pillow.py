@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,41 +12,40 @@ from PIL import Image
 from imaging.errors import ImageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from PIL.ImageFile import ImageFile
 
 
-def decode(plugin: type[ImageFile], data: bytes, reduction: int) -> Image.Image:
-    """Decodes the first picture of a file.
-
-    Args:
-        plugin: The format's reader.
-        data: The file.
-        reduction: Side of the squares of pixels that are averaged into one.
-
-    Returns:
-        An image of mode L, RGB, or RGBa (alpha already multiplied into the colours) where there is transparency.
-
-    Raises:
-        ImageError: The data is truncated or corrupt.
-    """
+@contextmanager
+def failure_means_damage(name: str) -> Iterator[None]:
+    """Turns whatever a decoder raises into an ImageError that names the format."""
     try:
-        image = _plain(_load(plugin, data))
-    except MemoryError:
+        yield
+    except (ImageError, MemoryError):
         raise
     except Exception:  # noqa: BLE001 - the plugins raise OSError, SyntaxError, ValueError, struct.error, KeyError ...
-        raise ImageError(f"the {plugin.format} data is truncated or corrupt") from None
-    return image if reduction == 1 else image.reduce(reduction)
+        raise ImageError(f"the {name} data is truncated or corrupt") from None
 
 
-def _load(plugin: type[ImageFile], data: bytes) -> Image.Image:
+def load(plugin: type[ImageFile], data: bytes) -> Image.Image:
+    """Decodes the first picture of a file with the given format's reader, to any of Pillow's modes."""
     image = plugin(io.BytesIO(data))
     image.load()
     return image
 
 
-def _plain(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16 bits of grey: keep the high byte, as every decoder does for 16 bits of colour
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.has_transparency_data:
-        return image.convert("RGBA").convert("RGBa")
-    return image.convert("L" if image.mode in ("1", "L") else "RGB")
+def plain(image: Image.Image, reduction: int) -> Image.Image:
+    """Brings any mode to L, RGB, or RGBa (alpha multiplied into the colours) where there is transparency.
+
+    Args:
+        image: As a format's reader decoded it.
+        reduction: Side of the squares of pixels that are averaged into one.
+    """
+    if image.mode.startswith("I"):  # 16 bits of grey: keep the high byte, as Pillow does for 16 bits of colour
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    elif image.has_transparency_data:
+        image = image.convert("RGBA").convert("RGBa")
+    elif image.mode not in ("L", "RGB"):
+        image = image.convert("L" if image.mode == "1" else "RGB")
+    return image if reduction == 1 else image.reduce(reduction)
