@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from PIL import Image
 from PIL.GifImagePlugin import GifImageFile
 
 from imaging import pillow
 from imaging.errors import ImageError
 from imaging.header import Header
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 _SCREEN_END = 13
 _EXTENSION, _FRAME, _GRAPHIC_CONTROL = 0x21, 0x2C, 0xF9
@@ -44,13 +40,12 @@ def read_pixels(data: bytes, header: Header, reduction: int) -> Image.Image:
     """
     frame, control = _first_frame(data)
     canvas = (header.width, header.height)
-    with pillow.failure_means_damage("GIF"):
-        image = pillow.load(GifImageFile, _alone(data, frame, control))
-        if image.size != canvas:
-            placed = Image.new("RGBA", canvas)
-            placed.paste(image.convert("RGBA"), _pair(data, frame + 1))
-            image = placed
-        return pillow.plain(image, reduction)
+    image = pillow.load(GifImageFile, _alone(data, frame, control))
+    if image.size != canvas:
+        placed = Image.new("RGBA", canvas)
+        placed.paste(image.convert("RGBA"), _pair(data, frame + 1))
+        image = placed
+    return pillow.plain(image, reduction)
 
 
 def _alone(data: bytes, frame: int, control: bytes) -> bytes:

@@ -48,11 +48,10 @@ def read_pixels(data: bytes, header: Header, reduction: int) -> Image.Image:
     Raises:
         ImageError: Some pixels are missing or damaged.
     """
-    with pillow.failure_means_damage("PNG"):
-        image = pillow.load(PngImageFile, _stripped(data))
-        _check_complete(data, header, image)
-        _scale_colour_key(data, image)
-        return pillow.plain(image, reduction)
+    image = pillow.load(PngImageFile, _stripped(data))
+    _check_complete(data, header, image)
+    _scale_colour_key(data, image)
+    return pillow.plain(image, reduction)
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
@@ -97,7 +96,11 @@ def _check_complete(data: bytes, header: Header, image: Image.Image) -> None:
         rows = -(-(header.height - top) // step_y)
         if columns > 0 and rows > 0:
             promised += rows * (1 + (columns * _SAMPLES[colour_type] * depth + 7) // 8)
-    if _inflated_bytes(data, promised) < promised:
+    try:
+        complete = _inflated_bytes(data, promised) == promised
+    except zlib.error:
+        complete = False
+    if not complete:
         raise ImageError("the PNG has fewer pixels than its header promises")
 
 
@@ -108,7 +111,7 @@ def _inflated_bytes(data: bytes, enough: int) -> int:
     while count < enough and (block := inflater.decompress(waiting, _INFLATE_BYTES)):
         count += len(block)
         waiting = inflater.unconsumed_tail
-    return count
+    return min(count, enough)
 
 
 def _scale_colour_key(data: bytes, image: Image.Image) -> None:
