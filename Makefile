@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup proto check format test
+.PHONY: help setup proto check format test triton
 help:
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
 
@@ -29,3 +29,11 @@ format: $(READY)  ## rewrite the sources in the house format
 
 test: $(READY)  ## the whole test suite
 	$(BIN)/python -m pytest
+
+REPOSITORY ?= model_repository
+HTTP_PORT ?= 8000
+GRPC_PORT ?= 8001
+METRICS_PORT ?= 8002
+triton: $(READY)  ## a real Triton on the same repository, without Docker (REPOSITORY=, GRPC_PORT=, HTTP_PORT=, METRICS_PORT=)
+	$(BIN)/python -m deploy.triton --model-repository $(REPOSITORY) \
+		--grpc-port $(GRPC_PORT) --http-port $(HTTP_PORT) --metrics-port $(METRICS_PORT)

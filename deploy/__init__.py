@@ -1,0 +1,1 @@
+"""What runs beside the product: a real Triton on the same repository, containers, dashboards."""

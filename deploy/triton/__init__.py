@@ -1,0 +1,1 @@
+"""A real Triton Inference Server, from its wheel, without Docker or a GPU."""
