@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class ModelVersion:
     """A model version that is loaded, warm and answering.
 
-    Whoever works with it holds a lease (`ModelRepository.lease`), so that a version that is replaced or unloaded ends only after its last
-    request has been answered.
+    Whoever works with it holds a lease (`ModelRepository.lease`), so that a version that is replaced or unloaded ends
+    only after its last request has been answered.
     """
 
     def __init__(self, config: ModelConfig, version: int, directory: Path, cores: int, queue_capacity: int) -> None:
@@ -38,18 +38,19 @@ class ModelVersion:
         self._leases = 0
         self._retired = False
         self._closed = threading.Event()
+        self.queue_capacity = config.queue.capacity or queue_capacity
         self.instances = config.instances or cores
         self.threads = config.threads or max(1, cores // self.instances)
-        self.batcher = self._start(directory / str(version) / config.model_file, queue_capacity)
+        self.batcher = self._start(directory / str(version) / config.model_file)
         self.statistics.load_seconds = time.monotonic() - started
 
-    def _start(self, path: Path, queue_capacity: int) -> Batcher[Payload, Result]:
+    def _start(self, path: Path) -> Batcher[Payload, Result]:
         config = self.config
         model = TorchScriptModel(path, config)
         policy = BatchingPolicy(
             max_rows=config.max_rows,
             merge=config.dynamic,
-            queue_capacity=config.queue.capacity or queue_capacity,
+            queue_capacity=self.queue_capacity,
             max_queue_delay_seconds=config.queue.max_delay_seconds,
         )
         instances = [TorchScriptInstance(model, self.threads) for _ in range(self.instances)]

@@ -122,35 +122,36 @@ class ModelRepository:
     def index(self) -> list[IndexEntry]:
         """Every model of the directory, and every version that was tried, by name and version."""
         entries = []
-        for name in sorted({*self._names(), *self._models}):
+        for name in sorted({*self.names(), *self._models}):
             states = dict(self._models[name].states) if name in self._models else {}
             entries += [IndexEntry(name, version, *states[version]) for version in sorted(states)]
             if not states:
                 entries.append(IndexEntry(name, 0, State.UNAVAILABLE, ""))
         return entries
 
+    def names(self) -> list[str]:
+        """The directories that hold a model each."""
+        return sorted(path.name for path in self._directory.iterdir() if path.is_dir() and path.name[0] != ".")
+
     # Changing.
 
-    def load_all(self) -> None:
-        """Load every model of the directory; one that is broken is reported and does not stop the others.
+    def check_configs(self, names: list[str]) -> None:
+        """Read the config.pbtxt of each of `names`, and load nothing.
 
         Raises:
-            StartError: a config.pbtxt cannot be read, which is a mistake to mend before anything is served.
+            StartError: one of them cannot be used, which is a mistake to mend before anything is served.
         """
-        self.load_at_start(self._names())
-
-    def load_at_start(self, names: list[str]) -> None:
-        """Load the models `names`; as `load_all`.
-
-        Raises:
-            StartError: as `load_all`.
-        """
-        for name in names:
-            try:
+        try:
+            for name in names:
                 self._read_config(name)
-            except ConfigError as error:
-                raise StartError(str(error)) from error
+        except ConfigError as error:
+            raise StartError(str(error)) from error
+
+    def load_all(self, names: list[str], stopping: Callable[[], bool]) -> None:
+        """Load the models `names` until `stopping()`; one that is broken is reported and does not stop the others."""
         for name in names:
+            if stopping():
+                return
             with contextlib.suppress(LoadError):  # logged, and told in the index
                 self.load(name)
 
@@ -202,11 +203,8 @@ class ModelRepository:
             if not version.wait_closed(timeout_seconds):
                 logger.warning("%s: requests were still running at the end of the grace period", version.config.name)
 
-    def _names(self) -> list[str]:
-        return sorted(path.name for path in self._directory.iterdir() if path.is_dir() and path.name[0] != ".")
-
     def _read_config(self, name: str) -> ModelConfig:
-        if name not in self._names():  # a name from the wire must not lead out of the directory
+        if name not in self.names():  # a name from the wire must not lead out of the directory
             raise ConfigError(f"no directory {name} in the model repository")
         return model_config.read(self._directory / name)
 

@@ -11,6 +11,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from server.histogram import Histogram
+
 if TYPE_CHECKING:
     from server.batching import Execution, Reply
 
@@ -43,7 +45,7 @@ class ModelStatistics:
     """Counters of one model version. Threads of instances and of the network write, anybody reads."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self.last_inference_ms = 0
         self.inference_count = 0
         self.execution_count = 0
@@ -55,11 +57,13 @@ class ModelStatistics:
         self.compute_output = Duration()
         self.failures = dict.fromkeys(FAILURE_REASONS, 0)
         self.batches: dict[int, BatchSizeStatistics] = {}
+        self.request_seconds = Histogram()
+        self.stage_seconds = {"queue": Histogram(), "compute": Histogram()}
         self.load_seconds = 0.0
 
     def executed(self, rows: int, execution: Execution[Any]) -> None:
         """Count one execution of a batch of `rows` rows."""
-        with self._lock:
+        with self.lock:
             self.execution_count += 1
             self.last_inference_ms = time.time_ns() // 1_000_000
             batch = self.batches.setdefault(rows, BatchSizeStatistics())
@@ -70,16 +74,19 @@ class ModelStatistics:
     def succeeded(self, rows: int, reply: Reply[Any], finished_ns: int) -> None:
         """Count one request of `rows` rows that was answered at `finished_ns`."""
         execution = reply.execution
-        with self._lock:
+        with self.lock:
             self.inference_count += rows
             self.success.add(finished_ns - reply.arrived_ns)
             self.queue.add(execution.started_ns - reply.arrived_ns)
             self.compute_input.add(execution.input_ready_ns - execution.started_ns)
             self.compute_infer.add(execution.computed_ns - execution.input_ready_ns)
             self.compute_output.add(execution.finished_ns - execution.computed_ns)
+            self.request_seconds.observe((finished_ns - reply.arrived_ns) / 1e9)
+            self.stage_seconds["queue"].observe((execution.started_ns - reply.arrived_ns) / 1e9)
+            self.stage_seconds["compute"].observe((execution.finished_ns - execution.started_ns) / 1e9)
 
     def failed(self, reason: str, ns: int) -> None:
         """Count one request that failed for one of `FAILURE_REASONS`, `ns` nanoseconds after it came."""
-        with self._lock:
+        with self.lock:
             self.fail.add(ns)
             self.failures[reason] += 1

@@ -1,0 +1,167 @@
+"""The server's life: listen, load, serve, and go without losing a request.
+
+    start     both ports open at once, so that probes are answered while models load; not ready
+    serve     every model that is good answers; ready
+    SIGTERM   not ready, but still serving, until load balancers have noticed (`lame_duck_seconds`)
+    stop      nothing new; what was accepted is answered (`grace_seconds` at most); exit
+
+SIGINT, from a person at a terminal, skips the lame duck.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version as package_version
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+import imaging
+from server import metrics
+from server.cpus import usable_cores
+from server.errors import StartError
+from server.http import HttpServer
+from server.model import ModelVersion
+from server.repository import ModelRepository
+from server.rpc_metrics import RpcMetrics
+from server.services.classifier import ClassifierServicer
+from server.services.health import HealthServicer
+from server.services.images import ImageDecoder
+from server.services.inference import InferenceServicer
+from server.services.registration import SERVICE_NAMES, handlers
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from server.model_config import ModelConfig
+    from server.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+VERSION = package_version("coordserve")
+
+
+class Application:
+    """Everything that makes up one server process."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Put the parts together; nothing is loaded and no port is open yet.
+
+        Raises:
+            StartError: the repository or a config.pbtxt cannot be used.
+        """
+        self._settings = settings
+        self._cores = usable_cores()
+        self._serving = False
+        self._stopping = asyncio.Event()
+        self._lame_duck_seconds = settings.lame_duck_seconds
+        self._repository = ModelRepository(settings.model_repository, self._load_version)
+        self._names = list(settings.load_model) if self._explicit else self._repository.names()
+        self._repository.check_configs(self._names)
+        registry = metrics.new_registry(self._repository, VERSION)
+        self._http = HttpServer(registry, self._repository, self.is_ready)
+        self._health = HealthServicer(SERVICE_NAMES)
+        self._decoders = ThreadPoolExecutor(self._cores, thread_name_prefix="decode")
+        self._grpc = self._new_grpc_server(RpcMetrics(registry))
+        self.grpc_port = 0
+
+    @property
+    def http_port(self) -> int:
+        """The port of /metrics, once it is open."""
+        return self._http.port
+
+    def is_ready(self) -> bool:
+        """Whether the server should get requests."""
+        return self._serving
+
+    async def run(self) -> None:
+        """Serve until a signal comes and everything accepted has been answered.
+
+        Raises:
+            StartError: a port cannot be used.
+        """
+        self._handle_signals()
+        try:
+            await self._listen()
+            await self._load()
+            await self._stopping.wait()
+        finally:
+            await self._shut_down()
+
+    async def _listen(self) -> None:
+        settings = self._settings
+        await self._http.start(settings.host, settings.metrics_port)
+        try:
+            self.grpc_port = self._grpc.add_insecure_port(f"{settings.host}:{settings.grpc_port}")
+        except RuntimeError as error:
+            raise StartError(f"cannot listen on {settings.host}:{settings.grpc_port} (gRPC): in use?") from error
+        await self._grpc.start()
+        logger.info(
+            "listening: gRPC on %s:%d, metrics on http://%s:%d/metrics",
+            settings.host,
+            self.grpc_port,
+            settings.host,
+            self._http.port,
+        )
+
+    async def _load(self) -> None:
+        await asyncio.to_thread(self._repository.load_all, self._names, self._stopping.is_set)
+        failed = [entry for entry in self._repository.index() if entry.name in self._names and entry.reason]
+        ready = self._repository.ready()
+        self._serving = bool(ready or not self._names) and not (failed and self._settings.strict_readiness)
+        await self._health.set_serving(serving=self._serving)
+        names = ", ".join(f"{model.config.name}/{model.version}" for model in ready) or "no model"
+        logger.info("%s: serving %s", "ready" if self._serving else "NOT ready", names)
+
+    async def _shut_down(self) -> None:
+        settings = self._settings
+        if self._serving:
+            self._serving = False
+            await self._health.set_serving(serving=False)
+            logger.info("not ready any more; serving for another %.1f s", self._lame_duck_seconds)
+            await asyncio.sleep(self._lame_duck_seconds)
+        await self._grpc.stop(settings.grace_seconds)
+        await asyncio.to_thread(self._repository.close, settings.grace_seconds)
+        await self._http.stop()
+        self._decoders.shutdown(wait=False, cancel_futures=True)
+        logger.info("stopped")
+
+    def _handle_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._stopping.set)
+        loop.add_signal_handler(signal.SIGINT, self._interrupt)
+
+    def _interrupt(self) -> None:
+        self._lame_duck_seconds = 0.0
+        self._stopping.set()
+
+    @property
+    def _explicit(self) -> bool:
+        return self._settings.model_control_mode == "explicit"
+
+    def _load_version(self, config: ModelConfig, version: int, directory: Path) -> ModelVersion:
+        return ModelVersion(config, version, directory, self._cores, self._settings.queue_capacity)
+
+    def _new_grpc_server(self, rpc_metrics: RpcMetrics) -> Any:
+        settings = self._settings
+        limits = imaging.Limits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
+        decoder = ImageDecoder(self._decoders, limits, settings.queue_capacity)
+        server = grpc.aio.server(
+            options=[
+                ("grpc.so_reuseport", 0),  # a port that is in use is an error, not a second listener
+                ("grpc.max_receive_message_length", settings.max_message_bytes),
+                ("grpc.max_send_message_length", -1),
+            ]
+        )
+        server.add_generic_rpc_handlers(
+            handlers(
+                InferenceServicer(self._repository, VERSION, self.is_ready, explicit=self._explicit),
+                ClassifierServicer(self._repository, decoder),
+                self._health,
+                rpc_metrics.observe,
+            )
+        )
+        return server

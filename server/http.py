@@ -1,0 +1,64 @@
+"""The HTTP side: /metrics for Prometheus, /healthz and /readyz for whoever decides about this process."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from server import metrics
+from server.errors import StartError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from prometheus_client import CollectorRegistry
+
+    from server.repository import ModelRepository
+
+
+class HttpServer:
+    """Serves the pages; `is_ready` tells whether the server should get requests."""
+
+    def __init__(self, registry: CollectorRegistry, repository: ModelRepository, is_ready: Callable[[], bool]) -> None:
+        self._registry = registry
+        self._repository = repository
+        self._is_ready = is_ready
+        application = web.Application()
+        application.add_routes(
+            [
+                web.get("/metrics", self._metrics),
+                web.get("/healthz", self._healthz),
+                web.get("/readyz", self._readyz),
+            ]
+        )
+        self._runner = web.AppRunner(application, access_log=None)
+        self.port = 0
+
+    async def start(self, host: str, port: int) -> None:
+        """Listen; `port` 0 takes a free one, which is then `self.port`.
+
+        Raises:
+            StartError: the address cannot be used.
+        """
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, host, port).start()
+        except OSError as error:
+            raise StartError(f"cannot listen on {host}:{port} (metrics): {error.strerror}") from error
+        self.port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        """Close the port."""
+        await self._runner.cleanup()
+
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        page = await asyncio.to_thread(metrics.render, self._registry, self._repository)
+        return web.Response(body=page, headers={"Content-Type": metrics.CONTENT_TYPE})
+
+    async def _healthz(self, _request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def _readyz(self, _request: web.Request) -> web.Response:
+        return web.Response(text="ready\n") if self._is_ready() else web.Response(status=503, text="not ready\n")

@@ -1,0 +1,130 @@
+"""`coordserve.v1.Classifier`: encoded images in, labels out; see proto/classifier.proto."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from proto import classifier_pb2
+from server.errors import InvalidImage, InvalidRequest, ServingError
+from server.services.execution import execute
+from server.services.images import ImageDecoder, ImageInput
+from server.services.infer_response import top_classes
+from server.services.parameters import parse_version
+from server.services.streaming import answer_in_order
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator
+
+    from server.model import ModelVersion
+    from server.repository import ModelRepository
+    from server.services.rpc import Call
+
+SERVICE = classifier_pb2.DESCRIPTOR.services_by_name["Classifier"]
+
+_DEFAULT_TOP_K = 5
+# Requests of one stream that are worked on at a time: enough to fill the batches of several instances.
+_STREAM_AT_ONCE = 64
+
+
+class ClassifierServicer:
+    """Answers from a model repository; `decoder` turns files into crops."""
+
+    def __init__(self, repository: ModelRepository, decoder: ImageDecoder) -> None:
+        self._repository = repository
+        self._decoder = decoder
+
+    async def Classify(self, request: Any, call: Call) -> Any:
+        """Classify the images of one request; see the service's definition."""
+        if not request.images:
+            raise InvalidRequest("the request has no images")
+        name = request.model_name or self._only_classifier()
+        with self._repository.lease(name, parse_version(request.model_version)) as model:
+            wanted = ImageInput.of(model.config)
+            top_k = request.top_k or _DEFAULT_TOP_K
+            outcomes = await asyncio.gather(
+                *(self._outcome(image, top_k, wanted, model, call) for image in request.images)
+            )
+            failures = [outcome for outcome in outcomes if isinstance(outcome, ServingError)]
+            if len(failures) == len(outcomes) and not any(isinstance(error, InvalidImage) for error in failures):
+                raise failures[0]  # nothing could be tried
+            for error in failures:
+                call.refused(error.reason)
+            return classifier_pb2.ClassifyResponse(
+                model_name=model.config.name,
+                model_version=str(model.version),
+                request_id=request.request_id,
+                results=[_failed(item) if isinstance(item, ServingError) else item for item in outcomes],
+            )
+
+    def ClassifyStream(self, requests: AsyncIterator[Any], call: Call) -> AsyncGenerator[Any, None]:
+        """Classify request after request; see the service's definition."""
+
+        async def answer(request: Any) -> Any:
+            try:
+                return await self.Classify(request, call)
+            except ServingError as error:
+                call.refused(error.reason)
+                return classifier_pb2.ClassifyResponse(
+                    model_name=request.model_name, request_id=request.request_id, error=_error(error)
+                )
+
+        return answer_in_order(requests, answer, _STREAM_AT_ONCE)
+
+    def _only_classifier(self) -> str:
+        names = sorted({model.config.name for model in self._repository.ready() if _classifies(model)})
+        if len(names) != 1:
+            choices = ", ".join(names) or "none"
+            raise InvalidRequest(f"the request must name a model; those that classify images: {choices}")
+        return names[0]
+
+    async def _outcome(
+        self, image: bytes, top_k: int, wanted: ImageInput, model: ModelVersion, call: Call
+    ) -> Any | ServingError:
+        """One image's result, or why there is none."""
+        arrived_ns = time.monotonic_ns()
+        try:
+            payload = await self._decoder.decode(image, wanted)
+        except ServingError as error:
+            model.statistics.failed("OTHER", time.monotonic_ns() - arrived_ns)
+            return error
+        try:
+            reply = await execute(model, payload, 1, call.deadline)
+        except ServingError as error:
+            return error
+        finished_ns = time.monotonic_ns()
+        model.statistics.succeeded(1, reply, finished_ns)
+        execution = reply.execution
+        timing = classifier_pb2.Timing(
+            decode_ns=reply.arrived_ns - arrived_ns,
+            queue_ns=execution.started_ns - reply.arrived_ns,
+            compute_ns=execution.finished_ns - execution.started_ns,
+            total_ns=finished_ns - arrived_ns,
+            batch_size=reply.batch_rows,
+        )
+        scores = reply.result[0].reshape(-1)
+        labels = model.config.labels[model.config.outputs[0].name]
+        classes = [
+            classifier_pb2.Class(
+                index=index, label=labels[index] if index < len(labels) else "", probability=scores[index]
+            )
+            for index in top_classes(scores, top_k).tolist()
+        ]
+        return classifier_pb2.ImageResult(classes=classes, timing=timing)
+
+
+def _classifies(model: ModelVersion) -> bool:
+    try:
+        ImageInput.of(model.config)
+    except InvalidRequest:
+        return False
+    return True
+
+
+def _failed(error: ServingError) -> Any:
+    return classifier_pb2.ImageResult(error=_error(error))
+
+
+def _error(error: ServingError) -> Any:
+    return classifier_pb2.Error(code=error.code.value[0], message=str(error))

@@ -1,0 +1,81 @@
+"""One request through a model's queue, with its outcome in the model's statistics: exactly one, whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from server.errors import (
+    DeadlineUnreachable,
+    ModelFailed,
+    QueueFull,
+    QueueTimeout,
+    RequestCancelled,
+    ServingError,
+)
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from server.batching import Reply
+    from server.engine import Payload, Result
+    from server.model import ModelVersion
+    from server.model_config import QueuePolicy
+
+# Triton's names for why a request failed; all others are "OTHER".
+_FAILURE_REASONS = {
+    QueueFull: "REJECTED",
+    QueueTimeout: "REJECTED",
+    DeadlineUnreachable: "REJECTED",
+    RequestCancelled: "CANCELED",
+    ModelFailed: "BACKEND",
+}
+
+
+async def execute(
+    model: ModelVersion, payload: Payload, rows: int, deadline: float, timeout_seconds: float = 0.0
+) -> Reply[Result]:
+    """Queue a request and await its answer; cancelling this coroutine takes it out of the queue.
+
+    `deadline` is an instant of `time.monotonic`, `timeout_seconds` the caller's limit for waiting in the queue.
+
+    Raises:
+        ServingError: there is no answer; it has been counted.
+    """
+    arrived_ns = time.monotonic_ns()
+    try:
+        future = model.batcher.submit(payload, rows, deadline)
+        timeout = _queue_timeout(model.config.queue, timeout_seconds)
+        return await (_within(future, timeout) if timeout else asyncio.wrap_future(future))
+    except ServingError as error:
+        _count(model, error, arrived_ns)
+        raise
+    except asyncio.CancelledError:
+        _count(model, RequestCancelled(), arrived_ns)
+        raise
+
+
+def _count(model: ModelVersion, error: ServingError, arrived_ns: int) -> None:
+    model.statistics.failed(_FAILURE_REASONS.get(type(error), "OTHER"), time.monotonic_ns() - arrived_ns)
+
+
+def _queue_timeout(policy: QueuePolicy, requested: float) -> float:
+    """Seconds that a request may wait; 0 is no limit. As with Triton a caller can only shorten the policy's time."""
+    if requested and policy.timeout_override and policy.timeout_seconds:
+        return min(requested, policy.timeout_seconds)
+    return policy.timeout_seconds
+
+
+async def _within(future: Future[Any], timeout_seconds: float) -> Any:
+    """The future's result, unless no instance takes the request in time; once taken, it is finished."""
+    expiry = asyncio.get_running_loop().call_later(timeout_seconds, future.cancel)
+    try:
+        return await asyncio.shield(asyncio.wrap_future(future))
+    except asyncio.CancelledError:
+        if future.cancelled():
+            raise QueueTimeout("Request timeout expired") from None
+        future.cancel()
+        raise
+    finally:
+        expiry.cancel()

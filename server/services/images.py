@@ -1,0 +1,80 @@
+"""Encoded images to what an image model takes, off the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import imaging
+from server.errors import InvalidImage, InvalidRequest, QueueFull
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from server.engine import Payload
+    from server.model_config import ModelConfig
+
+_CHANNELS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInput:
+    """How a model wants its image: uint8 [height, width, 3], or float32 [3, height, width] from 0 to 1."""
+
+    height: int
+    width: int
+    crop_fraction: float
+    channels_first: bool
+
+    @classmethod
+    def of(cls, config: ModelConfig) -> ImageInput:
+        """Read it off a model's only input.
+
+        Raises:
+            InvalidRequest: the model does not classify images.
+        """
+        spec, output = config.inputs[0], config.outputs[0]
+        if len(config.inputs) == 1 and len(spec.dims) == _CHANNELS and output.datatype == "FP32":
+            if spec.datatype == "UINT8" and spec.dims[2] == _CHANNELS:
+                return cls(spec.dims[0], spec.dims[1], config.crop_fraction, channels_first=False)
+            if spec.datatype == "FP32" and spec.dims[0] == _CHANNELS:
+                return cls(spec.dims[1], spec.dims[2], config.crop_fraction, channels_first=True)
+        raise InvalidRequest(f"model '{config.name}' does not classify images")
+
+
+class ImageDecoder:
+    """Decodes on a pool of threads; as many images may wait for them as `capacity` says."""
+
+    def __init__(self, threads: Executor, limits: imaging.Limits, capacity: int) -> None:
+        self._threads = threads
+        self._limits = limits
+        self._capacity = capacity
+        self._decoding = 0
+
+    async def decode(self, data: bytes, wanted: ImageInput) -> Payload:
+        """The model's payload for one image.
+
+        Raises:
+            InvalidImage: the bytes cannot be decoded within the limits.
+            QueueFull: too many images wait to be decoded.
+        """
+        if self._decoding >= self._capacity:
+            raise QueueFull("Exceeds maximum queue size")
+        self._decoding += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._threads, _decode, data, wanted, self._limits)
+        except imaging.ImageError as error:
+            raise InvalidImage(str(error)) from error
+        finally:
+            self._decoding -= 1
+
+
+def _decode(data: bytes, wanted: ImageInput, limits: imaging.Limits) -> Payload:
+    crop: Any = imaging.decode_crop(data, wanted.height, wanted.width, wanted.crop_fraction, limits)
+    if wanted.channels_first:
+        crop = np.ascontiguousarray(crop.transpose(2, 0, 1), np.float32) / np.float32(255)
+    return (memoryview(crop).cast("B"),)

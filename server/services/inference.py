@@ -1,0 +1,179 @@
+"""`inference.GRPCInferenceService`: the Open Inference Protocol with Triton's extensions.
+
+https://github.com/triton-inference-server/server/tree/main/docs/protocol
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from tritonclient.grpc import service_pb2
+
+from server.errors import InvalidRequest, ModelNotFound, QueueFull, ServingError, Unavailable, Unsupported
+from server.repository import LoadError, State
+from server.services.execution import execute
+from server.services.infer_request import id_prefix, read_infer_request
+from server.services.infer_response import build_infer_response
+from server.services.model_descriptions import describe_config, describe_metadata, describe_statistics
+from server.services.parameters import parse_version
+from server.services.streaming import answer_in_order
+from server.services.wire import InferMessage, parse_infer_message
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable
+
+    from server.repository import ModelRepository
+    from server.services.rpc import Call
+
+SERVICE = service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
+PARSERS = {"ModelInfer": parse_infer_message, "ModelStreamInfer": parse_infer_message}
+
+_EXTENSIONS = (
+    "classification",
+    "model_repository",
+    "model_configuration",
+    "binary_tensor_data",
+    "parameters",
+    "statistics",
+)
+# Requests of one stream that are worked on at a time: enough to fill the batches of several instances.
+_STREAM_AT_ONCE = 64
+
+
+class InferenceServicer:
+    """Answers the protocol from a model repository.
+
+    `is_ready` tells whether the whole server is ready; `explicit` whether models may be loaded and unloaded by request.
+    """
+
+    def __init__(
+        self, repository: ModelRepository, version: str, is_ready: Callable[[], bool], *, explicit: bool
+    ) -> None:
+        self._repository = repository
+        self._version = version
+        self._is_ready = is_ready
+        self._explicit = explicit
+
+    async def ServerLive(self, _request: Any, _call: Call) -> Any:
+        """Whether the server runs at all."""
+        return service_pb2.ServerLiveResponse(live=True)
+
+    async def ServerReady(self, _request: Any, _call: Call) -> Any:
+        """Whether the server should get requests."""
+        return service_pb2.ServerReadyResponse(ready=self._is_ready())
+
+    async def ModelReady(self, request: Any, _call: Call) -> Any:
+        """Whether a model answers requests; false for one that does not exist."""
+        version = parse_version(request.version)
+        try:
+            self._repository.get(request.name, version)
+        except (ModelNotFound, Unavailable):
+            return service_pb2.ModelReadyResponse(ready=False)
+        return service_pb2.ModelReadyResponse(ready=True)
+
+    async def ServerMetadata(self, _request: Any, _call: Call) -> Any:
+        """The server's name, version and extensions."""
+        return service_pb2.ServerMetadataResponse(name="coordserve", version=self._version, extensions=_EXTENSIONS)
+
+    async def ModelMetadata(self, request: Any, _call: Call) -> Any:
+        """A model's inputs and outputs."""
+        model = self._repository.get(request.name, parse_version(request.version))
+        versions = [other.version for other in self._repository.ready() if other.config.name == request.name]
+        return describe_metadata(model.config, versions)
+
+    async def ModelConfig(self, request: Any, _call: Call) -> Any:
+        """A model's config.pbtxt, with the defaults filled in."""
+        return describe_config(self._repository.get(request.name, parse_version(request.version)))
+
+    async def ModelStatistics(self, request: Any, _call: Call) -> Any:
+        """What a model, or every model, has done."""
+        version = parse_version(request.version)
+        models = [model for model in self._repository.ready() if request.name in ("", model.config.name)]
+        if request.name and not models:
+            raise InvalidRequest(f"requested model '{request.name}' is not available")
+        if version is not None:
+            models = [model for model in models if model.version == version]
+        if request.name and not models:
+            raise InvalidRequest(f"requested model version is not available for model '{request.name}'")
+        return service_pb2.ModelStatisticsResponse(model_stats=[describe_statistics(model) for model in models])
+
+    async def ModelInfer(self, message: InferMessage, call: Call) -> Any:
+        """One inference."""
+        return await self._infer(message, call)
+
+    def ModelStreamInfer(self, messages: AsyncIterator[InferMessage], call: Call) -> AsyncGenerator[Any, None]:
+        """Inferences in a stream; one that fails is answered with its error, and the stream goes on."""
+
+        async def answer(message: InferMessage) -> Any:
+            try:
+                response = await self._infer(message, call)
+            except ServingError as error:
+                failed = service_pb2.ModelInferResponse(id=message.request.id)
+                return service_pb2.ModelStreamInferResponse(error_message=str(error), infer_response=failed)
+            response.parameters["triton_final_response"].bool_param = True
+            return service_pb2.ModelStreamInferResponse(infer_response=response)
+
+        return answer_in_order(messages, answer, _STREAM_AT_ONCE)
+
+    async def _infer(self, message: InferMessage, call: Call) -> Any:
+        request = message.request
+        version = parse_version(request.model_version)
+        with self._repository.lease(request.model_name, version) as model:
+            inference = read_infer_request(message, model.config)
+            try:
+                reply = await execute(
+                    model, inference.payload, inference.rows, call.deadline, inference.timeout_seconds
+                )
+            except QueueFull as error:
+                raise QueueFull(id_prefix(request) + str(error)) from None
+            response = build_infer_response(request, inference, reply.result, model)
+            model.statistics.succeeded(inference.rows, reply, time.monotonic_ns())
+        return response
+
+    async def RepositoryIndex(self, request: Any, _call: Call) -> Any:
+        """Every model of the repository and the state of its versions."""
+        _check_repository_name(request)
+        entries = self._repository.index()
+        if request.ready:
+            entries = [entry for entry in entries if entry.state is State.READY]
+        response = service_pb2.RepositoryIndexResponse()
+        for entry in entries:
+            known = entry.version > 0
+            response.models.add(
+                name=entry.name,
+                version=str(entry.version) if known else "",
+                state=entry.state.value if known else "",
+                reason=entry.reason,
+            )
+        return response
+
+    async def RepositoryModelLoad(self, request: Any, _call: Call) -> Any:
+        """Load or reload a model; returns when it answers requests."""
+        self._check_explicit(request)
+        name, parameters = request.model_name, request.parameters
+        if any(key.startswith("file:") for key in parameters):
+            raise Unsupported("loading a model from files in the request is not supported by this server")
+        override = parameters["config"].string_param if "config" in parameters else None
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, self._repository.load, name, override)
+        except LoadError as error:
+            raise InvalidRequest(f"load failed for model '{name}': {error}") from error
+        return service_pb2.RepositoryModelLoadResponse()
+
+    async def RepositoryModelUnload(self, request: Any, _call: Call) -> Any:
+        """Take a model out of service; what it has accepted is answered."""
+        self._check_explicit(request)
+        await asyncio.get_running_loop().run_in_executor(None, self._repository.unload, request.model_name)
+        return service_pb2.RepositoryModelUnloadResponse()
+
+    def _check_explicit(self, request: Any) -> None:
+        _check_repository_name(request)
+        if not self._explicit:
+            raise Unavailable("explicit model load / unload is not allowed if polling is enabled")
+
+
+def _check_repository_name(request: Any) -> None:
+    if request.repository_name:
+        raise Unsupported("'repository_name' specification is not supported")
