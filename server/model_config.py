@@ -138,6 +138,7 @@ def parse_override(text: str, directory: Path) -> ModelConfig:
 def _interpret(proto: Any, directory: Path) -> ModelConfig:
     _check_identity(proto, directory)
     proto.name = directory.name
+    ignored = tuple(_ignored(proto))
     _normalize(proto)
     count, threads = _instance_count(proto), _parameter(proto, "INTRA_OP_THREAD_COUNT")
     return ModelConfig(
@@ -153,7 +154,7 @@ def _interpret(proto: Any, directory: Path) -> ModelConfig:
         threads=_whole_number("INTRA_OP_THREAD_COUNT", threads) if threads else None,
         crop_fraction=_crop_fraction(_parameter(proto, "CROP_FRACTION")),
         model_file=proto.default_model_filename,
-        ignored=tuple(_ignored(proto)),
+        ignored=ignored,
         proto=proto,
     )
 
@@ -181,6 +182,8 @@ def _normalize(proto: Any) -> None:
     proto.default_model_filename = proto.default_model_filename or MODEL_FILE
     if not proto.HasField("version_policy"):
         proto.version_policy.latest.num_versions = 1
+    proto.optimization.input_pinned_memory.enable = True
+    proto.optimization.output_pinned_memory.enable = True
     if proto.HasField("dynamic_batching") and not proto.dynamic_batching.preferred_batch_size:
         proto.dynamic_batching.preferred_batch_size.append(max(1, proto.max_batch_size))
 
@@ -248,13 +251,7 @@ def _crop_fraction(text: str) -> float:
 
 def _ignored(proto: Any) -> Iterator[str]:
     """Paths of fields that are set in the file and have no effect here."""
-    default_preferred = [max(1, proto.max_batch_size)]
-    for path in dict.fromkeys(_set_fields(proto, "")):
-        if path == "dynamic_batching.preferred_batch_size":
-            if list(proto.dynamic_batching.preferred_batch_size) != default_preferred:
-                yield path
-        elif path not in _HONOURED:
-            yield path
+    yield from (path for path in dict.fromkeys(_set_fields(proto, "")) if path not in _HONOURED)
     yield from (f"parameters.{key}" for key in proto.parameters if key not in _PARAMETERS)
 
 
