@@ -27,14 +27,12 @@ def read_header(data: bytes) -> Header:
     """Reads size and orientation.
 
     Raises:
-        ImageError: The header is broken, or the scans would take too long.
+        ImageError: The header is broken.
     """
     try:
         height, width, _, _ = simplejpeg.decode_jpeg_header(data, strict=False)
     except (ValueError, LookupError):  # LookupError: a colour space or subsampling without a name
         raise ImageError("the JPEG's header is truncated, corrupt or of an unsupported kind") from None
-    if data.count(_SCAN) * int(width) * int(height) > _MAX_SCANNED_PIXELS:
-        raise ImageError("the JPEG has too many scans for its size")
     return Header(int(width), int(height), _orientation(data))
 
 
@@ -42,8 +40,10 @@ def read_pixels(data: bytes, header: Header, reduction: int) -> Image.Image:
     """Decodes to mode RGB at 1/`reduction` of the size.
 
     Raises:
-        ImageError: Some pixels are missing or damaged.
+        ImageError: Some pixels are missing or damaged, or the scans would take too long.
     """
+    if data.count(_SCAN) * header.width * header.height > _MAX_SCANNED_PIXELS:
+        raise ImageError("the JPEG has too many scans for its size")
     try:
         return _decode(data, header, reduction, strict=True)
     except ValueError as error:
