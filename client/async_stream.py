@@ -33,18 +33,15 @@ class AsyncStream:
     def __init__(self, open_call: Callable[..., Any]) -> None:
         self._open_call = open_call
         self._call: _Call | None = None
-        self._closed = False
 
     async def ask(self, request: ClassifyRequest, timeout_seconds: float) -> ClassifyResponse:
         """Sends `request` and waits for its answer.
 
         Raises:
             DeadlineExceeded: The answer did not come in time.
-            RequestCancelled: Another question's deadline, or `close`, ended the call.
+            RequestCancelled: Another question's deadline ended the call.
             ClientError: The call failed.
         """
-        if self._closed:
-            raise RequestCancelled("the client was closed")
         if self._call is None or self._call.ended:
             self._call = _Call(self._open_call)
         call = self._call
@@ -56,7 +53,6 @@ class AsyncStream:
 
     async def close(self) -> None:
         """Gives up what is unanswered."""
-        self._closed = True
         if self._call:
             self._call.cancel()
             await self._call.reader

@@ -70,6 +70,8 @@ class Connection:
     def _take(self, step: Step, timeout_seconds: float, stream: Stream | None) -> Any:
         if isinstance(step, Work):
             return step.function()
+        if stream:
+            stream.check_open()
         if stream and step.method == "ClassifyStream":
             return stream.ask(step.request, timeout_seconds)
         call = self._methods[step.method]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tritonclient.grpc import service_pb2
 
@@ -106,21 +107,29 @@ class Conversation:
         return read_status(metadata, index, statistics)
 
     def _classify_one_of_many(self, image: Image, top_k: int) -> Steps[Classification]:
-        """Takes the stream as soon as the protocol is known, where the server has it."""
-        if self._native and self._streams:
-            try:
-                return (yield from self._classify_native(image, top_k, method="ClassifyStream", send=repeatable))
-            except Unimplemented:
-                self._streams = False
+        """Takes the stream as soon as it is known that the server speaks our protocol."""
         if self._native:
-            return (yield from self._classify_native(image, top_k, send=repeatable))
+            return (yield from self._classify_native(image, top_k, send=self._ask_in_stream))
         return (yield from self.classify(image, top_k))
 
     def _classify_native(
-        self, image: Image, top_k: int, request_id: str = "", method: str = "Classify", send: Send = once
+        self, image: Image, top_k: int, request_id: str = "", send: Send = once
     ) -> Steps[Classification]:
         encoded = image if isinstance(image, bytes) else (yield Work(partial(read_image, image)))
         request = classify_request(encoded, self._model, self._version, top_k, request_id)
-        response = yield from send(Rpc(method, request))
+        response = yield from send(Rpc("Classify", request))
         self._native = True
         return read_classification(response, file_name(image))
+
+    def _ask_in_stream(self, rpc: Rpc) -> Steps[Any]:
+        """Asks in the stream, and alone if that breaks: it may be another image that the server could not bear."""
+        if self._streams:
+            try:
+                return (yield replace(rpc, method="ClassifyStream"))
+            except DeadlineExceeded:
+                raise
+            except Unimplemented:
+                self._streams = False
+            except ClientError:
+                pass
+        return (yield from repeatable(rpc))

@@ -71,8 +71,6 @@ class UnsupportedModel(ClientError):  # noqa: N818
 class InvalidRequest(ClientError):  # noqa: N818
     """The server rejects the request for a reason that lies in the request, not in the image's content."""
 
-    concerns_one_image = True
-
 
 class InvalidImage(ClientError):  # noqa: N818
     """The image's file cannot be read, or its bytes cannot be decoded."""

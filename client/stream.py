@@ -48,8 +48,7 @@ class Stream:
             ClientError: The call failed.
         """
         with self._lock:
-            if self._closed:
-                raise RequestCancelled("the client was closed")
+            self.check_open()
             if self._call is None or self._call.ended:
                 self._call = _Call(self._open_call)
             call = self._call
@@ -59,6 +58,11 @@ class Stream:
         except FutureTimeoutError:
             call.cancel()
             raise DeadlineExceeded("the answer did not come in time") from None
+
+    def check_open(self) -> None:
+        """Raises RequestCancelled after `close`, so that threads that are left behind ask nothing more."""
+        if self._closed:
+            raise RequestCancelled("nobody waits for the result any more")
 
     def close(self) -> None:
         """Gives up what is unanswered."""

@@ -1,0 +1,101 @@
+"""`python -m client classify`: says what is in images, for people and for programs."""
+
+# ruff: noqa: T201 - a command's output
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from client.classifier import Classifier
+from client.image_files import STANDARD_INPUT, find_images
+from client.results import ImageFailure
+from client.text import printable
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterator, Sequence
+
+    from client.images import Image
+    from client.results import Class, Result
+
+_WIDEST_FILE = 40
+
+
+def run(options: argparse.Namespace) -> int:
+    """Classifies `options.images`, prints each result as it comes, and returns the exit code."""
+    files = list(find_images(options.images))
+    if not files:
+        print(f"no image in {', '.join(map(printable, options.images))}", file=sys.stderr)
+        return 2
+    report = _json_reporter(options) if options.json else _text_reporter(files)
+    failed = 0
+    with Classifier(options.url, options.model, options.version, options.timeout) as classifier:
+        classifier.ping()
+        results = classifier.classify_many(map(_open, files), options.top_k, concurrency=options.concurrency)
+        with _progress(len(files)) as advance:
+            for file, result in zip(files, results, strict=True):
+                report(file, result)
+                advance()
+                failed += isinstance(result, ImageFailure)
+    if failed and len(files) > 1:
+        print(f"{failed} of {len(files)} images failed", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _open(file: str) -> Image:
+    return sys.stdin.buffer if file == STANDARD_INPUT else file
+
+
+@contextlib.contextmanager
+def _progress(total: int) -> Iterator[Callable[[], None]]:
+    """Shows a bar on standard error, if that is a terminal and there is something to wait for."""
+    if total == 1 or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    columns = (TextColumn("classifying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    # Results go above the bar where both share a terminal; a file or a pipe gets them undisturbed.
+    with Progress(
+        *columns, console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty()
+    ) as progress:
+        task = progress.add_task("", total=total)
+        yield lambda: progress.advance(task)
+
+
+def _json_reporter(options: argparse.Namespace) -> Callable[[str, Result], None]:
+    """Returns what prints a result as one line of JSON; a failed image bears the names that were asked for."""
+
+    def report(file: str, result: Result) -> None:
+        line: dict[str, Any] = {"file": file, "model": options.model, "version": options.version}
+        if isinstance(result, ImageFailure):
+            line |= {"classes": [], "error": str(result.error)}
+        else:
+            line |= {"model": result.model, "version": result.version}
+            line |= {"classes": [_class_object(each) for each in result.classes], "error": None}
+        print(json.dumps(line), flush=True)
+
+    return report
+
+
+def _class_object(each: Class) -> dict[str, Any]:
+    return {"index": each.index, "label": each.label, "probability": each.probability}
+
+
+def _text_reporter(files: Sequence[str]) -> Callable[[str, Result], None]:
+    """Returns what prints a result as aligned lines: file, probability, label; failures go to standard error."""
+    width = min(_WIDEST_FILE, max(len(printable(file)) for file in files))
+
+    def report(file: str, result: Result) -> None:
+        if isinstance(result, ImageFailure):
+            print(f"{printable(file)}: {printable(str(result.error))}", file=sys.stderr, flush=True)
+            return
+        names = [printable(file)] + [""] * (len(result.classes) - 1)
+        for name, each in zip(names, result.classes, strict=True):
+            label = printable(each.label) or f"class {each.index}"
+            print(f"{name:{width}}  {each.probability:.4f}  {label}", flush=True)
+
+    return report

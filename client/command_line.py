@@ -1,0 +1,137 @@
+"""The command line: its arguments, its exit codes, and what ends it early."""
+
+# ruff: noqa: T201 - a command's output
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from client import classify_command, status_command
+from client.arguments import DEFAULT_CONCURRENCY, DEFAULT_TIMEOUT_SECONDS, DEFAULT_TOP_K, DEFAULT_URL
+from client.errors import ClientError, ServerUnreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+EXIT_FAILED = 1
+EXIT_UNREACHABLE = 3
+
+_EXIT_CODES = """\
+exit codes:
+  0  all went well
+  1  an image failed, or the server refused the work
+  2  the command line makes no sense, or there is no image
+  3  the server could not be reached
+"""
+
+
+def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Runs one command and returns its exit code."""
+    options = _parser(environment.get("COORDSERVE_URL") or DEFAULT_URL).parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = options.command
+    try:
+        return command(options)
+    except ServerUnreachable as error:
+        print(f"cannot reach the server at {options.url}: {error}", file=sys.stderr)
+        return EXIT_UNREACHABLE
+    except ClientError as error:
+        print(f"{options.url}: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        # The reader has seen enough. Python would complain when it flushes standard output on its way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+
+
+def _parser(url: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m client",
+        description="Classify images on a CoordServe or Triton server, or ask how its models are doing.",
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    server = argparse.ArgumentParser(add_help=False)
+    group = server.add_argument_group("the server")
+    group.add_argument(
+        "--url", default=url, metavar="HOST:PORT", help=f"its gRPC address (now {url}; $COORDSERVE_URL sets it)"
+    )
+    group.add_argument(
+        "--timeout",
+        type=_positive_number,
+        default=DEFAULT_TIMEOUT_SECONDS,
+        metavar="SECONDS",
+        help=f"how long to wait for each answer (default {DEFAULT_TIMEOUT_SECONDS:g})",
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_classify(commands, server)
+    _add_status(commands, server)
+    return parser
+
+
+def _add_classify(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], server: argparse.ArgumentParser
+) -> None:
+    parser = commands.add_parser(
+        "classify",
+        parents=[server],
+        help="say what is in images",
+        description="Say what is in images. Results come in the order of the images; one that fails stops no other.",
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(command=classify_command.run)
+    parser.add_argument(
+        "images", nargs="+", metavar="IMAGE", help="a file, a directory to search for images, or - for standard input"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object a line for each image")
+    parser.add_argument(
+        "--top-k",
+        type=_positive_integer,
+        default=DEFAULT_TOP_K,
+        metavar="N",
+        help=f"classes of each image (default {DEFAULT_TOP_K})",
+    )
+    parser.add_argument(
+        "--concurrency",
+        type=_positive_integer,
+        default=DEFAULT_CONCURRENCY,
+        metavar="N",
+        help=f"images on their way at a time (default {DEFAULT_CONCURRENCY})",
+    )
+    parser.add_argument("--model", default="", metavar="NAME", help="needed only where the server has several")
+    parser.add_argument("--version", default="", metavar="V", help="of the model (default: the latest that is ready)")
+
+
+def _add_status(commands: argparse._SubParsersAction[argparse.ArgumentParser], server: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "status",
+        parents=[server],
+        help="show a server's models and what they have done",
+        description="Show a server's models: which are ready, why others are not, and how their requests fared.",
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(command=status_command.run)
+    parser.add_argument("--json", action="store_true", help="one JSON object, times in seconds")
+
+
+def _positive_integer(text: str) -> int:
+    number = int(text) if text.isascii() and text.isdecimal() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number above 0")
+    return number
+
+
+def _positive_number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0")
+    return number
