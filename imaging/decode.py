@@ -63,7 +63,7 @@ def decode_crop(
         ValueError: height, width or crop_fraction is out of range.
     """
     crop = Crop(height, width, crop_fraction)
-    limits.check_bytes(len(data))
+    limits.check_bytes(memoryview(data).nbytes)
     data = bytes(data)
     reader = _reader(data)
     header = reader.header(data)

@@ -1,4 +1,10 @@
-"""JPEG: decoded by libjpeg-turbo, which tells apart what it repaired, at a fraction of the size where that suffices."""
+"""JPEG: decoded by libjpeg-turbo, at a fraction of the size where that suffices.
+
+The decoder fills what is missing and warns; here each warning is an error, for a caller who lost half a photo should
+hear of it: a file cut anywhere, also one that was given an end marker again or lost nothing but that, and one whose
+restart intervals do not follow each other. Bytes before or after the end marker are accepted: all pixels are there.
+A flipped bit that leaves a valid code cannot be noticed, as JPEG has no checksum.
+"""
 
 from __future__ import annotations
 
