@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _SCAN = b"\xff\xda"
-_APP1 = 0xE1
+_APP1 = b"\xe1"
+_MARKER = re.compile(rb"\xff+([^\xff])", re.DOTALL)  # any number of fill bytes may precede a marker
 _MAX_SEGMENTS = 256  # searched for EXIF; a camera writes about 20
 _MAX_SCANNED_PIXELS = 2 << 30  # 16 scans of the largest picture; encoders write up to a dozen
 # The decoder found all pixels and then some bytes before the end marker: some cameras pad there.
@@ -70,14 +71,14 @@ def _orientation(data: bytes) -> int:
     return exif.UPRIGHT
 
 
-def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+def _segments(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Yields marker and content of the segments before the first scan."""
     start = 2
     for _ in range(_MAX_SEGMENTS):
-        while data[start : start + 2] == b"\xff\xff":  # fill bytes may precede a marker
-            start += 1
-        if data[start : start + 1] != b"\xff" or data[start : start + 2] == _SCAN:
+        marker = _MARKER.match(data, start)
+        if marker is None or marker[1] == _SCAN[1:]:
             return
-        end = start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")
-        yield data[start + 1], data[start + 4 : end]
+        start = marker.end()
+        end = start + int.from_bytes(data[start : start + 2], "big")
+        yield marker[1], data[start + 2 : end]
         start = end
