@@ -11,6 +11,7 @@ SIGINT, from a person at a terminal, skips the lame duck.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,7 @@ from server.model import ModelVersion
 from server.repository import ModelRepository
 from server.rpc_metrics import RpcMetrics
 from server.services.classifier import ClassifierServicer
+from server.services.delivery import Delivery
 from server.services.health import HealthServicer
 from server.services.images import ImageDecoder
 from server.services.inference import InferenceServicer
@@ -110,6 +112,8 @@ class Application:
     async def _load(self) -> None:
         await asyncio.to_thread(self._repository.load_all, self._names, self._stopping.is_set)
         failed = [entry for entry in self._repository.index() if entry.name in self._names and entry.reason]
+        gc.collect()
+        gc.freeze()  # what is loaded stays: collections need not walk it, which would show in the tail of latencies
         ready = self._repository.ready()
         self._serving = bool(ready or not self._names) and not (failed and self._settings.strict_readiness)
         await self._health.set_serving(serving=self._serving)
@@ -148,6 +152,7 @@ class Application:
     def _new_grpc_server(self, rpc_metrics: RpcMetrics) -> Any:
         settings = self._settings
         limits = imaging.Limits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
+        delivery = Delivery()
         decoder = ImageDecoder(self._decoders, limits, settings.queue_capacity)
         server = grpc.aio.server(
             options=[
@@ -158,8 +163,8 @@ class Application:
         )
         server.add_generic_rpc_handlers(
             handlers(
-                InferenceServicer(self._repository, VERSION, self.is_ready, explicit=self._explicit),
-                ClassifierServicer(self._repository, decoder),
+                InferenceServicer(self._repository, delivery, VERSION, self.is_ready, explicit=self._explicit),
+                ClassifierServicer(self._repository, delivery, decoder),
                 self._health,
                 rpc_metrics.observe,
             )

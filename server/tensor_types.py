@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -25,20 +26,18 @@ DATATYPES: dict[str, np.dtype[np.generic]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TensorSpec:
-    """An input or output of a model; `dims` is the shape of one row, without the batch dimension."""
+    """An input or output of a model.
+
+    `dims` is the shape of one row, without the batch dimension.
+    """
 
     name: str
     datatype: str
     dims: tuple[int, ...]
 
-    @property
-    def dtype(self) -> np.dtype[np.generic]:
-        """Numpy's type of one element."""
-        return DATATYPES[self.datatype]
-
-    @property
+    @cached_property
     def row_bytes(self) -> int:
         """Bytes of one row; meaningful for inputs, whose dims are all known."""
-        return math.prod(self.dims) * self.dtype.itemsize
+        return math.prod(self.dims) * DATATYPES[self.datatype].itemsize

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from server.model import ModelVersion
     from server.repository import ModelRepository
+    from server.services.delivery import Delivery
     from server.services.rpc import Call
 
 SERVICE = classifier_pb2.DESCRIPTOR.services_by_name["Classifier"]
@@ -31,8 +32,9 @@ _STREAM_AT_ONCE = 64
 class ClassifierServicer:
     """Answers from a model repository; `decoder` turns files into crops."""
 
-    def __init__(self, repository: ModelRepository, decoder: ImageDecoder) -> None:
+    def __init__(self, repository: ModelRepository, delivery: Delivery, decoder: ImageDecoder) -> None:
         self._repository = repository
+        self._delivery = delivery
         self._decoder = decoder
 
     async def Classify(self, request: Any, call: Call) -> Any:
@@ -90,7 +92,7 @@ class ClassifierServicer:
             model.statistics.failed("OTHER", time.monotonic_ns() - arrived_ns)
             return error
         try:
-            reply = await execute(model, payload, 1, call.deadline)
+            reply = await execute(model, self._delivery, payload, 1, call.deadline)
         except ServingError as error:
             return error
         finished_ns = time.monotonic_ns()

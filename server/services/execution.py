@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from concurrent.futures import CancelledError as CancelledFutureError
 from typing import TYPE_CHECKING, Any
 
 from server.errors import (
@@ -16,12 +17,14 @@ from server.errors import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
     from concurrent.futures import Future
 
     from server.batching import Reply
     from server.engine import Payload, Result
     from server.model import ModelVersion
     from server.model_config import QueuePolicy
+    from server.services.delivery import Delivery
 
 # Triton's names for why a request failed; all others are "OTHER".
 _FAILURE_REASONS = {
@@ -34,7 +37,12 @@ _FAILURE_REASONS = {
 
 
 async def execute(
-    model: ModelVersion, payload: Payload, rows: int, deadline: float, timeout_seconds: float = 0.0
+    model: ModelVersion,
+    delivery: Delivery,
+    payload: Payload,
+    rows: int,
+    deadline: float,
+    timeout_seconds: float = 0.0,
 ) -> Reply[Result]:
     """Queue a request and await its answer; cancelling this coroutine takes it out of the queue.
 
@@ -47,7 +55,8 @@ async def execute(
     try:
         future = model.batcher.submit(payload, rows, deadline)
         timeout = _queue_timeout(model.config.queue, timeout_seconds)
-        return await (_within(future, timeout) if timeout else asyncio.wrap_future(future))
+        answer = delivery.result(future)
+        return await (_within(timeout, future, answer) if timeout else answer)
     except ServingError as error:
         _count(model, error, arrived_ns)
         raise
@@ -67,15 +76,12 @@ def _queue_timeout(policy: QueuePolicy, requested: float) -> float:
     return policy.timeout_seconds
 
 
-async def _within(future: Future[Any], timeout_seconds: float) -> Any:
-    """The future's result, unless no instance takes the request in time; once taken, it is finished."""
+async def _within(timeout_seconds: float, future: Future[Any], answer: Awaitable[Any]) -> Any:
+    """The answer, unless no instance takes the request in time; once taken, it is finished."""
     expiry = asyncio.get_running_loop().call_later(timeout_seconds, future.cancel)
     try:
-        return await asyncio.shield(asyncio.wrap_future(future))
-    except asyncio.CancelledError:
-        if future.cancelled():
-            raise QueueTimeout("Request timeout expired") from None
-        future.cancel()
-        raise
+        return await answer
+    except CancelledFutureError:
+        raise QueueTimeout("Request timeout expired") from None
     finally:
         expiry.cancel()

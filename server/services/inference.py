@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
     from server.repository import ModelRepository
+    from server.services.delivery import Delivery
     from server.services.rpc import Call
 
 SERVICE = service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
@@ -49,9 +50,16 @@ class InferenceServicer:
     """
 
     def __init__(
-        self, repository: ModelRepository, version: str, is_ready: Callable[[], bool], *, explicit: bool
+        self,
+        repository: ModelRepository,
+        delivery: Delivery,
+        version: str,
+        is_ready: Callable[[], bool],
+        *,
+        explicit: bool,
     ) -> None:
         self._repository = repository
+        self._delivery = delivery
         self._version = version
         self._is_ready = is_ready
         self._explicit = explicit
@@ -124,7 +132,7 @@ class InferenceServicer:
             inference = read_infer_request(message, model.config)
             try:
                 reply = await execute(
-                    model, inference.payload, inference.rows, call.deadline, inference.timeout_seconds
+                    model, self._delivery, inference.payload, inference.rows, call.deadline, inference.timeout_seconds
                 )
             except QueueFull as error:
                 raise QueueFull(id_prefix(request) + str(error)) from None

@@ -107,7 +107,7 @@ def stream_handler(
     """A handler for a method with streams; one message and a stream of one are the same on the wire."""
 
     async def answer(messages: AsyncIterator[bytes], context: Context) -> None:
-        requests = (_parsed(parse, message) async for message in messages)
+        requests = _parsed_all(parse, messages)
         async with contextlib.aclosing(behaviour(requests, Call(context, observer))) as responses:
             async for response in responses:
                 await context.write(response)
@@ -145,6 +145,11 @@ def _why_cancelled(context: Context) -> grpc.StatusCode:
     remaining = context.time_remaining()
     late = remaining is not None and remaining <= 0
     return grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED
+
+
+async def _parsed_all(parse: Callable[[bytes], Any], messages: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+    async for message in messages:
+        yield _parsed(parse, message)
 
 
 def _parsed(parse: Callable[[bytes], Any], message: bytes) -> Any:
