@@ -1,0 +1,19 @@
+"""Fixtures for every room's tests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests import serving
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+
+@pytest.fixture(scope="session")
+def start_server() -> Callable[..., AbstractContextManager[serving.ServerProcess]]:
+    """The context manager `start_server(repository, *options)`: a real server process, see `tests.serving.started`."""
+    return serving.started
