@@ -144,7 +144,7 @@ class Batcher(Generic[Payload, Result]):
             DeadlineUnreachable: the work that is queued already will not be done in time.
             ShuttingDown: the batcher is closed.
         """
-        entry = Entry[Payload, Result](payload, rows, deadline, time.monotonic_ns())
+        entry: Entry[Payload, Result] = Entry(payload, rows, deadline, time.monotonic_ns())
         entry.future.add_done_callback(lambda future: self._forget(entry) if future.cancelled() else None)
         with self._changed:
             self._admit(entry)

@@ -81,18 +81,24 @@ class TorchScriptInstance:
     def __init__(self, model: TorchScriptModel, threads: int) -> None:
         self._model = model
         self._threads = threads
-        self._buffers: list[torch.Tensor] = []
         self._bytes: list[memoryview] = []
+        self._views: list[list[torch.Tensor]] = []
+        self._storages: set[int] = set()
 
     def open(self) -> None:
         """Bind this thread's share of the cores and allocate the buffers: [max_rows, *dims] for each input."""
         torch.set_num_threads(self._threads)  # OpenMP's setting belongs to the thread that makes it
-        config = self._model.config
+        config, buffers = self._model.config, []
         for spec in config.inputs:
             shape = (config.max_rows, *spec.dims) if config.batches else spec.dims
             buffer = torch.zeros(shape, dtype=_TORCH_TYPES[spec.datatype])
-            self._buffers.append(buffer)
+            buffers.append(buffer)
             self._bytes.append(buffer.reshape(-1).view(torch.uint8).numpy().data)
+            self._storages.add(buffer.untyped_storage().data_ptr())
+        # Made once: each torch call gives the interpreter away and may have to wait to get it back.
+        arguments = [buffers[position] for position in self._model.input_order]
+        sizes = range(config.max_rows + 1) if config.batches else ()
+        self._views = [[buffer[:rows] for buffer in arguments] for rows in sizes] or [arguments, arguments]
 
     def warm_up(self, rows: int) -> None:
         """Run a batch of `rows` rows of zeros."""
@@ -125,9 +131,8 @@ class TorchScriptInstance:
 
     def _forward(self, rows: int) -> list[torch.Tensor]:
         model = self._model
-        inputs = [buffer[:rows] for buffer in self._buffers] if model.config.batches else self._buffers
         with torch.inference_mode():
-            outputs = model.module(*(inputs[position] for position in model.input_order))
+            outputs = model.module(*self._views[rows])
         if isinstance(outputs, torch.Tensor):
             outputs = (outputs,)
         if len(outputs) != len(model.output_order):
@@ -139,10 +144,9 @@ class TorchScriptInstance:
 
     def _owned(self, output: torch.Tensor) -> torch.Tensor:
         """A contiguous output that the next batch cannot overwrite: a module may return its own input."""
-        storage = output.untyped_storage().data_ptr()
-        if any(storage == buffer.untyped_storage().data_ptr() for buffer in self._buffers):
-            output = output.clone()
-        return output.contiguous()
+        if output.untyped_storage().data_ptr() in self._storages:
+            return output.clone(memory_format=torch.contiguous_format)
+        return output if output.is_contiguous() else output.contiguous()
 
     def _scatter(self, outputs: Sequence[torch.Tensor], rows: Sequence[int]) -> list[Result]:
         arrays = [_to_numpy(output) for output in outputs]
