@@ -1,0 +1,36 @@
+"""What the commands of this package share: how they read arguments and how they say that something is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+USAGE_ERROR = 2
+
+
+class InputError(Exception):
+    """What the user gave cannot be used; the message is one line that says what to do about it."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Arguments with their defaults in the help, and errors of one line."""
+
+    def __init__(self, program: str, description: str) -> None:
+        super().__init__(program, description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+
+    def error(self, message: str) -> NoReturn:
+        """Print the message and leave with exit code 2."""
+        self.exit(USAGE_ERROR, f"{self.prog}: {message} (--help shows the options)\n")
+
+
+def run(program: str, command: Callable[[], int]) -> int:
+    """Run a command and return its exit code; bad input and unusable files become one line and exit code 2."""
+    try:
+        return command()
+    except (InputError, OSError) as error:
+        sys.stderr.write(f"{program}: {error}\n")
+        return USAGE_ERROR

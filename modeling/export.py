@@ -1,0 +1,143 @@
+"""`python -m modeling.export`: write a model into a model repository, for this project's server or Triton."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modeling.command import InputError, Parser, run
+from modeling.files import replacing
+from modeling.model_config import model_config
+from modeling.servable import InputForm, Servable
+from modeling.torchscript import ExportError, check_torchscript, save_torchscript
+from modeling.weights import BUNDLED, IMAGENET, load_weights, read_labels
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Sequence
+
+    from modeling.facts import ModelFacts
+    from modeling.network import MobileNetV2
+
+PROGRAM = "python -m modeling.export"
+DEFAULT_NAMES = {BUNDLED: "ca_mobilenetv2", IMAGENET: "ca_mobilenetv2_imagenet"}
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where a model goes in a repository.
+
+    Attributes:
+        repository: The model repository.
+        name: The model's folder in it.
+        version: The folder in that.
+    """
+
+    repository: Path
+    name: str
+    version: int = 1
+
+    def __post_init__(self) -> None:
+        if (
+            self.name != Path(self.name).name
+            or self.name.startswith(".")
+            or not self.name.isprintable()
+            or '"' in self.name
+        ):
+            raise InputError(f"{self.name!r} is no name for a model: it becomes a folder's")
+        if self.version < 1:
+            raise InputError(f"a version is 1 or more, not {self.version}")
+
+    @property
+    def model_file(self) -> Path:
+        """The module's path."""
+        return self.repository / self.name / str(self.version) / "model.pt"
+
+
+def export_model(
+    network: MobileNetV2,
+    facts: ModelFacts,
+    destination: Destination,
+    form: InputForm = InputForm.UINT8,
+    max_batch_size: int = 8,
+) -> float:
+    """Write `model.pt`, `labels.txt` and `config.pbtxt`; a failure leaves what was there as it was.
+
+    Returns:
+        The largest difference of a probability from the network's own, at any batch size.
+
+    Raises:
+        ExportError: The module that would have been written does not compute what the network computes.
+    """
+    servable = Servable(network, facts, form)
+    with tempfile.TemporaryDirectory() as folder:
+        staged = Path(folder) / "model.pt"
+        save_torchscript(servable, facts, staged)
+        difference = check_torchscript(servable, facts, staged, max_batch_size)
+        # A server that looks at the repository in between finds the module before the config that announces it.
+        _place(destination.model_file, staged.read_bytes())
+    model_folder = destination.repository / destination.name
+    _place(model_folder / "labels.txt", "".join(f"{label}\n" for label in facts.classes).encode())
+    _place(model_folder / "config.pbtxt", model_config(destination.name, facts, form, max_batch_size).encode())
+    return difference
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    options = _parser().parse_args(arguments)
+    return run(PROGRAM, lambda: export(options))
+
+
+def export(options: Namespace) -> int:
+    """Export as the options say."""
+    name = options.name or DEFAULT_NAMES.get(options.weights, Path(options.weights).stem)
+    destination = Destination(options.model_repository, name, options.version)
+    for option in ("max_batch_size", "size"):
+        if (getattr(options, option) or 1) < 1:
+            raise InputError(f"--{option.replace('_', '-')} must be at least 1")
+    network, facts = load_weights(options.weights, read_labels(options.labels) if options.labels else None)
+    if options.size:
+        facts = replace(facts, size=options.size)
+    try:
+        difference = export_model(network, facts, destination, InputForm(options.input), options.max_batch_size)
+    except ExportError as error:
+        raise InputError(f"nothing was written: {error}") from None
+    sys.stdout.write(
+        f"{destination.model_file}: {len(facts.classes)} classes, {facts.size}x{facts.size}, batches up to "
+        f"{options.max_batch_size}, at most {difference:.0e} from the network\n"
+    )
+    return 0
+
+
+def _place(path: Path, content: bytes) -> None:
+    """Put a file in place in one step; an equal one is left alone, so that no server reloads it."""
+    if path.is_file() and path.read_bytes() == content:
+        return
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def _parser() -> Parser:
+    parser = Parser(PROGRAM, "Write a model into a model repository, as TorchScript.")
+    add = parser.add_argument
+    add("--weights", default=BUNDLED, help="bundled (CIFAR-10), imagenet (the authors', downloaded), or a file")
+    add("--name", help="the model's name (default: ca_mobilenetv2, ca_mobilenetv2_imagenet, or the file's name)")
+    add("--model-repository", type=Path, default=Path("model_repository"), help="folder to write to")
+    add(
+        "--input",
+        choices=[form.value for form in InputForm],
+        default="uint8",
+        help="uint8 NHWC or float32 NCHW, 0 to 1",
+    )
+    add("--labels", type=Path, help="file with one label a line, in place of the known ones")
+    add("--size", type=int, help="height and width of the input in pixels (default: what the weights were trained for)")
+    add("--max-batch-size", type=int, default=8, help="the most images in one batch")
+    add("--version", type=int, default=1, help="the model's version")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

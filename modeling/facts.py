@@ -1,0 +1,71 @@
+"""What must be known about a network, besides its weights, to build it, feed it and read its answers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+from modeling.command import InputError
+from modeling.network import ATTENTION, MobileNetV2
+
+# Red, green, blue, of pixels between 0 and 1, over ImageNet; by custom other photographs are normalised by them too.
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """The facts of one trained network.
+
+    Attributes:
+        classes: Labels in the order of the outputs.
+        size: Height and width of the input, in pixels.
+        width: MobileNetV2's width multiplier.
+        attention: A name in `network.ATTENTION`.
+        crop_fraction: Share of the shorter side that the centre crop keeps, in (0, 1].
+        mean: What is subtracted from red, green and blue between 0 and 1.
+        std: What they are divided by then.
+        accuracy: Share of right answers on `accuracy_images` images that were not trained on, or None if not measured.
+        accuracy_images: How many images those were.
+        recipe: How it was trained, or None if not known.
+    """
+
+    classes: tuple[str, ...]
+    size: int
+    width: float = 1.0
+    attention: str = "ca"
+    crop_fraction: float = 1.0
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+    accuracy: float | None = None
+    accuracy_images: int | None = None
+    recipe: dict[str, object] | None = None
+
+    def __post_init__(self) -> None:
+        if self.attention not in ATTENTION:
+            raise ValueError(f"attention {self.attention!r} is not one of {', '.join(ATTENTION)}")
+        if not self.classes or self.size < 1 or self.width <= 0 or not 0 < self.crop_fraction <= 1:
+            raise ValueError("classes, size, width and crop fraction must be positive, the last at most 1")
+
+    def network(self) -> MobileNetV2:
+        """Build the network that these facts describe, with fresh weights."""
+        return MobileNetV2(len(self.classes), self.width, self.attention)
+
+    def to_json(self) -> str:
+        """Write the facts as one JSON object."""
+        return json.dumps(asdict(self), indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelFacts:
+        """Read what `to_json` wrote.
+
+        Raises:
+            InputError: It is something else.
+        """
+        try:
+            fields = json.loads(text)
+            for name in ("classes", "mean", "std"):
+                fields[name] = tuple(fields[name])
+            return cls(**fields)
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"the facts stored with the weights cannot be used ({error})") from None

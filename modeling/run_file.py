@@ -1,0 +1,42 @@
+"""A training run on disk, to go on with later."""
+
+from __future__ import annotations
+
+import pickle
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from modeling.command import InputError
+from modeling.files import replacing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from modeling.training import Trainer
+
+
+def save_run(path: Path, trainer: Trainer, settings: dict[str, Any]) -> None:
+    """Write where a run stands, and the settings that it was started with."""
+    with replacing(path) as temporary:
+        torch.save({"trainer": trainer.state_dict(), "settings": settings}, temporary)
+
+
+def resume_run(path: Path, trainer: Trainer, settings: dict[str, Any]) -> None:
+    """Bring a fresh trainer to where a run stood.
+
+    Raises:
+        InputError: The file cannot be read, or the run was started with other settings.
+    """
+    try:
+        run = torch.load(path, map_location="cpu", weights_only=True)
+        stored, state = run["settings"], run["trainer"]
+    except FileNotFoundError:
+        raise InputError(f"there is no run to resume: {path} does not exist") from None
+    except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        raise InputError(f"cannot read {path} as a training run ({str(error).partition(chr(10))[0]})") from None
+    differing = [name for name, value in settings.items() if stored.get(name) != value]
+    if differing:
+        changes = ", ".join(f"{name}: {stored.get(name)} then, {settings[name]} now" for name in differing)
+        raise InputError(f"the run in {path} was started with other settings ({changes})")
+    trainer.load_state_dict(state)

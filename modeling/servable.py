@@ -1,0 +1,74 @@
+"""The network as a server runs it: pixels in, probabilities out, so that no caller has to know how it was trained."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import convert_conv2d_weight_memory_format
+
+if TYPE_CHECKING:
+    from modeling.facts import ModelFacts
+
+
+class InputForm(str, Enum):
+    """How the caller gives images."""
+
+    UINT8 = "uint8"  # [N, H, W, 3], as an image decoder gives them: a quarter of the bytes of float32
+    FLOAT32 = "float32"  # [N, 3, H, W], 0 to 1, as most training code has them
+
+    def shape(self, size: int) -> tuple[int, int, int]:
+        """Return the shape of one image."""
+        return (size, size, 3) if self is InputForm.UINT8 else (3, size, size)
+
+    def from_pixels(self, pixels: Tensor) -> Tensor:
+        """Turn decoded pixels, uint8 [N, H, W, 3], into this form."""
+        return pixels if self is InputForm.UINT8 else pixels.permute(0, 3, 1, 2) / 255
+
+
+class Normalisation(nn.Module):
+    """Subtract each channel's mean and divide by its standard deviation: [N, 3, H, W] to the same shape.
+
+    Args:
+        facts: Mean and standard deviation, for values between 0 and 1.
+        maximum: What 1 is in the values that come.
+    """
+
+    def __init__(self, facts: ModelFacts, maximum: float) -> None:
+        super().__init__()
+        mean, std = torch.tensor(facts.mean), torch.tensor(facts.std)
+        self.register_buffer("scale", (1 / (std * maximum)).view(1, 3, 1, 1))
+        self.register_buffer("offset", (-mean / std).view(1, 3, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalise float32 images."""
+        return images * self.scale + self.offset  # type: ignore[operator]  # buffers are typed as tensors or modules
+
+
+class Servable(nn.Module):
+    """Normalisation, network and softmax in one module.
+
+    Args:
+        network: [N, 3, H, W] to logits [N, classes].
+        facts: How its input is normalised.
+        form: How its callers give images.
+    """
+
+    def __init__(self, network: nn.Module, facts: ModelFacts, form: InputForm = InputForm.UINT8) -> None:
+        super().__init__()
+        self.form = form
+        self.normalisation = Normalisation(facts, 255 if form is InputForm.UINT8 else 1)
+        self.network = network
+        # With the channels innermost in memory, convolutions take half the time on a processor.
+        convert_conv2d_weight_memory_format(self, torch.channels_last)
+        self.eval()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images in the caller's form to probabilities, float32 [N, classes]."""
+        if self.form is InputForm.UINT8:
+            images = images.permute(0, 3, 1, 2).float()  # [N, 3, H, W]; the channels stay innermost in memory
+        images = images.contiguous(memory_format=torch.channels_last)
+        probabilities: Tensor = self.network(self.normalisation(images)).softmax(dim=1)
+        return probabilities

@@ -1,0 +1,92 @@
+"""A network as a TorchScript file that stands alone, checked against the network it was made from."""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+
+from modeling.command import InputError
+from modeling.facts import ModelFacts
+from modeling.servable import InputForm, Servable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from torch import Tensor
+
+TOLERANCE = 1e-5  # of a probability; what folding the batch normalisation into the convolutions may change
+_FACTS_FILE = "coordserve.json"  # inside the module's archive
+_FORM_FILE = "coordserve.input"
+
+
+class ExportError(Exception):
+    """The exported module does not compute what the network computes."""
+
+
+def save_torchscript(servable: Servable, facts: ModelFacts, path: Path) -> None:
+    """Trace and freeze a servable network (which folds its batch normalisation) and write it, with its facts inside."""
+    example = servable.form.from_pixels(_noise(2, facts.size))
+    with torch.inference_mode(), _torchscript():
+        traced = torch.jit.trace(servable, example, check_trace=False)  # type: ignore[no-untyped-call]
+        frozen = torch.jit.freeze(traced)
+        extra = {_FACTS_FILE: facts.to_json(), _FORM_FILE: servable.form.value}
+        torch.jit.save(frozen, str(path), _extra_files=extra)
+
+
+def load_torchscript(path: Path) -> tuple[Callable[[Tensor], Tensor], ModelFacts, InputForm]:
+    """Read what `save_torchscript` wrote.
+
+    Raises:
+        InputError: The file is not such a file.
+    """
+    extra = {_FACTS_FILE: "", _FORM_FILE: ""}
+    try:
+        with _torchscript():
+            module = torch.jit.load(str(path), "cpu", extra)  # type: ignore[no-untyped-call]
+    except (RuntimeError, ValueError) as error:
+        raise InputError(f"cannot read {path} as TorchScript ({str(error).partition(chr(10))[0]})") from None
+    if not extra[_FACTS_FILE]:
+        raise InputError(f"{path} was not written by this exporter: it does not say what it takes")
+    facts, form = (content.decode() if isinstance(content, bytes) else content for content in extra.values())
+    return module, ModelFacts.from_json(facts), InputForm(form)
+
+
+def check_torchscript(servable: Servable, facts: ModelFacts, path: Path, max_batch_size: int) -> float:
+    """Compare a written module with the network it was made from, at every batch size.
+
+    Returns:
+        The largest difference of a probability.
+
+    Raises:
+        ExportError: A shape or a probability differs.
+    """
+    module, _, form = load_torchscript(path)
+    largest = 0.0
+    with torch.inference_mode():
+        for batch_size in range(1, max_batch_size + 1):
+            images = form.from_pixels(_noise(batch_size, facts.size))
+            expected, found = servable(images), module(images)
+            if found.shape != expected.shape or found.dtype != torch.float32:
+                raise ExportError(f"a batch of {batch_size} gave {found.dtype} {list(found.shape)}")
+            largest = max(largest, float((found - expected).abs().max()))
+    if not largest <= TOLERANCE:  # not a number fails, too
+        raise ExportError(f"the exported module differs from the network by {largest:.1e}")
+    return largest
+
+
+def _noise(count: int, size: int) -> Tensor:
+    """Return the same pixels each time, uint8 [count, size, size, 3]."""
+    generator = torch.Generator().manual_seed(count)
+    return torch.randint(0, 256, (count, size, size, 3), dtype=torch.uint8, generator=generator)
+
+
+@contextmanager
+def _torchscript() -> Iterator[None]:
+    """Silence PyTorch's advice to leave TorchScript, which is what Triton's PyTorch backend loads."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="`torch.jit", category=DeprecationWarning)
+        yield

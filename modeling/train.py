@@ -1,0 +1,152 @@
+"""`python -m modeling.train`: train a classifier, on CIFAR-10 if nothing else is given."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+from modeling.checkpoint import as_stored, load_strictly, save_checkpoint
+from modeling.command import InputError, Parser, run
+from modeling.evaluation import top_k_accuracy
+from modeling.facts import ModelFacts
+from modeling.interruption import Interruption
+from modeling.network import ATTENTION
+from modeling.run_file import resume_run, save_run
+from modeling.servable import Servable
+from modeling.sources import CIFAR10, read_cifar10, read_images
+from modeling.training import Recipe, Trainer
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from modeling.dataset import LabelledImages
+
+PROGRAM = "python -m modeling.train"
+RUN_FILE = "run.pth"
+MODEL_FILE = "model.safetensors"
+INTERRUPTED = 130  # what shells report of a command that Ctrl-C ended
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    options = _parser().parse_args(arguments)
+    return run(PROGRAM, lambda: train(options))
+
+
+def train(options: Namespace) -> int:
+    """Train as the options say; leave the run and the model in the output folder."""
+    recipe = _recipe(options)
+    run_path, model_path = options.output / RUN_FILE, options.output / MODEL_FILE
+    if run_path.exists() and not options.resume:
+        raise InputError(f"{options.output} holds a run already; go on with --resume or give another --output")
+    training, test = _read_data(options)
+    facts = ModelFacts(
+        training.classes,
+        recipe.sizes[-1],
+        options.width,
+        options.attention,
+        options.crop_fraction,
+        recipe=asdict(recipe),
+    )
+    trainer = Trainer(facts, *training.decode(facts.size, facts.crop_fraction), recipe)
+    settings = {**asdict(recipe), "width": facts.width, "attention": facts.attention, "images": len(training.labels)}
+    if options.resume:
+        resume_run(run_path, trainer, settings)
+    if trainer.step == trainer.steps:
+        raise InputError(f"the run in {options.output} is finished; its model is {model_path}")
+    test_pixels, test_labels = test.decode(facts.size, facts.crop_fraction)
+    with Interruption() as interruption:
+        while trainer.step < trainer.steps:
+            _train_epoch(trainer, interruption)
+            save_run(run_path, trainer, settings)
+            if interruption.requested and trainer.step < trainer.steps:
+                sys.stderr.write(f"stopped after step {trainer.step} of {trainer.steps}; --resume goes on from there\n")
+                return INTERRUPTED
+            accuracy = _save_model(model_path, trainer, facts, test_pixels, test_labels)
+            sys.stdout.write(f"epoch {trainer.step // trainer.steps_per_epoch}: top-1 {accuracy:.2%}\n")
+            sys.stdout.flush()
+    sys.stdout.write(f"{model_path}: top-1 {accuracy:.2%} of {len(test_labels)} images\n")
+    return 0
+
+
+def _train_epoch(trainer: Trainer, interruption: Interruption) -> None:
+    """Train to the end of the current epoch, or to the interruption."""
+    epoch, done = divmod(trainer.step, trainer.steps_per_epoch)
+    label = f"epoch {epoch + 1}/{trainer.recipe.epochs}"
+    with tqdm(total=trainer.steps_per_epoch, initial=done, desc=label, unit="step", disable=None) as bar:
+        for _ in range(done, trainer.steps_per_epoch):
+            if interruption.requested:
+                return
+            loss = trainer.train_step()
+            bar.update()
+            bar.set_postfix(loss=f"{loss:.3f}", size=trainer.size)
+
+
+def _save_model(path: Path, trainer: Trainer, facts: ModelFacts, pixels: Tensor, labels: Tensor) -> float:
+    """Save the averaged weights with their accuracy, measured in the precision that is saved."""
+    state = trainer.average.state_dict()
+    network = facts.network()
+    load_strictly(network, as_stored(state))
+    (accuracy,) = top_k_accuracy(Servable(network, facts), pixels, labels)
+    save_checkpoint(path, state, replace(facts, accuracy=accuracy, accuracy_images=len(labels)))
+    return accuracy
+
+
+def _read_data(options: Namespace) -> tuple[LabelledImages, LabelledImages]:
+    """Return the images to train on and those to test with."""
+    if options.data == CIFAR10:
+        training, test = read_cifar10()
+    else:
+        training, test = read_images(Path(options.data)), None
+    if options.test_data is not None:
+        test = read_images(options.test_data).with_classes(training.classes)
+    return (training, test) if test else training.hold_out(options.held_out_share, options.seed)
+
+
+def _recipe(options: Namespace) -> Recipe:
+    try:
+        return Recipe(**{field.name: getattr(options, field.name) for field in fields(Recipe)})
+    except ValueError as error:
+        raise InputError(str(error)) from None
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    return tuple(int(size) for size in text.split(","))
+
+
+def _parser() -> Parser:
+    parser = Parser(PROGRAM, "Train a classifier. Ctrl-C stops after the current step and loses nothing.")
+    parser.add_argument("--data", default=CIFAR10, help="a folder of class folders, a packed .npz file, or cifar10")
+    parser.add_argument("--test-data", type=Path, help="the same of images to test with (default: cifar10's own, or")
+    parser.add_argument("--held-out-share", type=float, default=0.1, help="... this share of each class of --data)")
+    parser.add_argument("--output", type=Path, default=Path("runs/cifar10"), help="folder for the run and the model")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in --output, given the same options")
+    parser.add_argument(
+        "--attention", choices=sorted(ATTENTION), default="ca", help="attention in the network's blocks"
+    )
+    parser.add_argument("--width", type=float, default=1.0, help="multiplies the network's channels")
+    parser.add_argument(
+        "--crop-fraction", type=float, default=1.0, help="share of the shorter side that the crop keeps"
+    )
+    for field in fields(Recipe):
+        _add_setting(parser, field.name, field.default, field.metadata["help"])
+    return parser
+
+
+def _add_setting(parser: Parser, name: str, default: Any, meaning: str) -> None:
+    option = "--" + name.replace("_", "-")
+    if isinstance(default, tuple):
+        parser.add_argument(option, type=_sizes, default=",".join(map(str, default)), help=meaning)
+    else:
+        parser.add_argument(option, type=type(default), default=default, help=meaning)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""Weights by name: those in the package, the authors' for ImageNet, or a file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modeling.checkpoint import load_checkpoint, load_state_file, load_strictly
+from modeling.command import InputError
+from modeling.download import cache_directory, fetch, git_blob_id
+from modeling.facts import ModelFacts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from modeling.network import MobileNetV2
+
+BUNDLED = "bundled"
+IMAGENET = "imagenet"
+BUNDLED_FILE = Path(__file__).parent / "weights" / "ca_mobilenetv2_cifar10.safetensors"
+IMAGENET_LABELS_FILE = Path(__file__).parent / "imagenet_labels.txt"
+# MobileNetV2 1.0 with Coordinate Attention, published by its authors under the MIT licence.
+IMAGENET_URL = "https://raw.githubusercontent.com/Andrew-Qibin/CoordAttention/main/mbv2_ca.pth"
+IMAGENET_BLOB_ID = "07b6640600b7d767acfaebcf5ddb801b675073df"
+_IMAGENET_SIZE = 224
+_IMAGENET_CROP_FRACTION = 0.875
+_CLASSIFIER = "classifier.1.weight"
+
+
+def load_weights(source: str, labels: tuple[str, ...] | None = None) -> tuple[MobileNetV2, ModelFacts]:
+    """Build a network with its weights.
+
+    Args:
+        source: `bundled`, `imagenet` or the path of a file: safetensors written by this package, or a PyTorch file.
+        labels: Names of the classes, instead of those that are known.
+
+    Returns:
+        The network, and what is known about it.
+
+    Raises:
+        InputError: The weights cannot be had, or fit neither the network nor the labels.
+    """
+    path = {BUNDLED: lambda: BUNDLED_FILE, IMAGENET: fetch_imagenet}.get(source, lambda: Path(source))()
+    if path.suffix == ".safetensors":
+        state, facts = load_checkpoint(path)
+    else:
+        state = load_state_file(path)
+        facts = _published_facts(state, labels)
+    if labels is not None:
+        if len(labels) != len(facts.classes):
+            raise InputError(f"there are {len(labels)} labels for the {len(facts.classes)} classes of {path}")
+        facts = replace(facts, classes=labels)
+    network = facts.network()
+    load_strictly(network, state)
+    return network, facts
+
+
+def fetch_imagenet(url: str = IMAGENET_URL, blob_id: str = IMAGENET_BLOB_ID) -> Path:
+    """Download the authors' ImageNet weights, unless they are there, and return their path.
+
+    Raises:
+        InputError: They cannot be had; the message says what to do.
+    """
+    remedy = f"download mbv2_ca.pth from {url.rpartition('/')[0]} by another way and give its path as --weights FILE"
+    return fetch(url, cache_directory() / "mbv2_ca.pth", git_blob_id, blob_id, remedy)
+
+
+def read_labels(path: Path) -> tuple[str, ...]:
+    """Read a file with one label a line.
+
+    Raises:
+        InputError: It cannot be read, or a line is empty.
+    """
+    try:
+        labels = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read labels from {path} ({error})") from None
+    if not labels or not all(labels):
+        raise InputError(f"{path} must have one label in each line")
+    return labels
+
+
+def _published_facts(state: Mapping[str, Tensor], labels: tuple[str, ...] | None) -> ModelFacts:
+    """Return the facts that the authors' training code implies; their files say none."""
+    if _CLASSIFIER not in state:
+        raise InputError(f"the weights do not fit the network: missing {_CLASSIFIER}")
+    classes = labels or read_labels(IMAGENET_LABELS_FILE)
+    count = len(state[_CLASSIFIER])
+    if count != len(classes):
+        raise InputError(f"the weights are for {count} classes and there are {len(classes)} labels: give --labels FILE")
+    attention = "ca" if any(name.endswith("conv.6.conv1.weight") for name in state) else "none"
+    return ModelFacts(classes, _IMAGENET_SIZE, attention=attention, crop_fraction=_IMAGENET_CROP_FRACTION)
