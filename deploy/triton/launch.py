@@ -43,7 +43,8 @@ class Endpoints:
 
     def __str__(self) -> str:
         """Return the addresses as the command prints them."""
-        return f"grpc={self.host}:{self.grpc} http={self.host}:{self.http} metrics={self.host}:{self.metrics}"
+        http, metrics = f"http://{self.host}:{self.http}", f"http://{self.host}:{self.metrics}/metrics"
+        return f"listening: gRPC on {self.host}:{self.grpc}, HTTP on {http}, metrics on {metrics}"
 
 
 def launch(model_repository: Path, endpoints: Endpoints, triton_flags: Sequence[str]) -> NoReturn:

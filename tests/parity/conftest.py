@@ -1,0 +1,83 @@
+"""A real Triton and this server, side by side on the same model repository."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2_grpc
+from tritonclient.grpc import service_pb2_grpc
+
+from deploy.triton.wheel import installed_triton
+from tests import serving
+from tests.parity import models
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+TRITON = (sys.executable, "-m", "deploy.triton", "--http-port", "0")
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server and ways to ask it."""
+
+    process: serving.ServerProcess
+    inference: Any
+    health: Any
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The two servers to compare."""
+
+    triton: Server
+    ours: Server
+
+
+@pytest.fixture(scope="session")
+def explicit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """Both with explicit model control and all good models loaded."""
+    repository = tmp_path_factory.mktemp("repository")
+    models.write_repository(repository)
+    flags = ["--model-control-mode=explicit", *(f"--load-model={name}" for name in models.GOOD)]
+    with _pair(repository, flags, flags) as pair:
+        yield pair
+
+
+@pytest.fixture(scope="session")
+def failed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """Both without model control, on a repository whose only model does not load."""
+    repository = tmp_path_factory.mktemp("failed")
+    models.write_broken_model(repository)
+    with _pair(repository, ["--exit-on-error=false"], ["--strict-readiness"]) as pair:
+        yield pair
+
+
+@contextlib.contextmanager
+def _pair(repository: Path, triton_flags: list[str], our_flags: list[str]) -> Iterator[Pair]:
+    installed_triton()
+    with (
+        serving.started(repository, *triton_flags, command=TRITON, loaded=False) as triton,
+        serving.started(repository, *our_flags) as ours,
+        _connected(triton) as theirs,
+        _connected(ours) as mine,
+    ):
+        yield Pair(theirs, mine)
+
+
+@contextlib.contextmanager
+def _connected(process: serving.ServerProcess) -> Iterator[Server]:
+    """Ask the server; at last end it as Ctrl-C does, which it must survive with status 0."""
+    process.wait_loaded()
+    with grpc.insecure_channel(process.grpc_address) as channel:
+        inference = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        yield Server(process, inference, health_pb2_grpc.HealthStub(channel))
+    process.send_signal(signal.SIGINT)
+    assert process.wait_exit() == 0, process.log

@@ -1,0 +1,62 @@
+"""Where this server answers otherwise than Triton on purpose, and why; any other difference fails."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """What this server answers instead, or how that begins, and the reason."""
+
+    ours: str
+    reason: str
+
+
+HASH_ORDER = "Triton takes inputs in the order of a hash table; this server in the order of the request."
+PRIVATE = "Triton sends the backend's traceback; the inside of this server stays in its log."
+ABSENT = "This server does not have the extension, and does not announce it in ServerMetadata."
+REASON = "Triton says that a poll failed; this server says what is wrong."
+
+DEVIATIONS = {
+    "infer: an input too many": Deviation(
+        "INVALID_ARGUMENT: [request id: r7] expected 1 inputs but got 2 inputs for model 'pixels'. Got input(s)"
+        " ['INPUT__0','OTHER'], but missing required input(s) []. Please provide all required input(s).",
+        f"{HASH_ORDER} And Triton loses a bracket.",
+    ),
+    "infer: inputs of different rows": Deviation(
+        "INVALID_ARGUMENT: [request id: r7] input 'INPUT__1' batch size does not match other inputs for 'tensors'",
+        HASH_ORDER,
+    ),
+    "infer: different rows, wrong size": Deviation(
+        "INVALID_ARGUMENT: [request id: r7] input 'INPUT__1' batch size does not match other inputs for 'tensors'",
+        HASH_ORDER,
+    ),
+    "infer: no rows but data": Deviation(
+        "INVALID_ARGUMENT: [request id: r7] inference request batch-size must be >= 1 for 'pixels'",
+        "Triton hands the model a tensor that lacks its batch dimension, which harms the batch it lands in.",
+    ),
+    "infer: an input in shared memory": Deviation("UNIMPLEMENTED: shared memory is not supported", ABSENT),
+    "infer: an output in shared memory": Deviation("UNIMPLEMENTED: shared memory is not supported", ABSENT),
+    "infer: work that fails": Deviation("INTERNAL: the model failed on this request", PRIVATE),
+    "stream: a request that fails": Deviation('error_message: "the model failed on this request"', PRIVATE),
+    "server: metadata": Deviation('name: "coordserve"', "Each server tells its own name, version and extensions."),
+    "server: health of 'other'": Deviation(
+        "NOT_FOUND: ", "gRPC's health protocol asks for NOT_FOUND; Triton ignores the name of the service."
+    ),
+    "server: shared memory": Deviation("UNIMPLEMENTED: ", ABSENT),
+    "server: CUDA shared memory": Deviation("UNIMPLEMENTED: ", ABSENT),
+    "server: trace settings": Deviation("UNIMPLEMENTED: ", ABSENT),
+    "server: log settings": Deviation("UNIMPLEMENTED: ", ABSENT),
+    "control: load an unknown model": Deviation(
+        "INVALID_ARGUMENT: load failed for model 'other': no directory", REASON
+    ),
+    "control: load no model": Deviation("INVALID_ARGUMENT: load failed for model '': no directory", REASON),
+    "control: load with a config that is no JSON": Deviation(
+        "INVALID_ARGUMENT: load failed for model 'tensors': config override", REASON
+    ),
+    "control: load a broken model": Deviation("INVALID_ARGUMENT: load failed for model 'broken': model.pt", PRIVATE),
+    "failed: index": Deviation(
+        'models {\n  name: "broken"\n  version: "1"\n  state: "UNAVAILABLE"\n  reason: "model.pt', PRIVATE
+    ),
+}

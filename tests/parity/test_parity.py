@@ -1,0 +1,158 @@
+"""A real Triton and this server answer alike, but for the deviations that are written down."""
+
+from __future__ import annotations
+
+import difflib
+import time
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import numpy as np
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from tritonclient.grpc import service_pb2 as pb
+
+from tests.parity.answers import TIMEOUT_SECONDS, ask, output_values
+from tests.parity.cases import CASES, CONTROL, FAILED, Case
+from tests.parity.deviations import DEVIATIONS
+from tests.parity.messages import Tensor, image, infer, tensors, work
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tests.parity.conftest import Pair, Server
+
+
+def difference(pair: Pair, case: Case) -> str:
+    """Ask both; return what differs, and should not, or does not, and should; empty if all is well."""
+    theirs, ours = (ask(server, case.rpc, case.request) for server in (pair.triton, pair.ours))
+    deviation = DEVIATIONS.get(case.name)
+    if deviation and ours == theirs:
+        return f"{case.name}: this deviation is none any more"
+    if ours.startswith(deviation.ours) if deviation else ours == theirs:
+        return ""
+    expected = deviation.ours if deviation else theirs
+    lines = difflib.unified_diff(expected.splitlines(), ours.splitlines(), "expected", "answered", n=2, lineterm="")
+    return "\n".join([case.name, *lines])
+
+
+def fail_if(*differences: str) -> None:
+    """Fail with the differences that are not empty, as they are: pytest's own way of showing strings hides them."""
+    if text := "\n".join(filter(None, differences)):
+        pytest.fail(text, pytrace=False)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_both_answer_alike(explicit: Pair, case: Case) -> None:
+    """One request gets one answer, whichever server it reaches."""
+    fail_if(difference(explicit, case))
+
+
+@pytest.mark.parametrize("case", FAILED, ids=lambda case: case.name)
+def test_a_model_that_did_not_load_is_answered_alike(failed: Pair, case: Case) -> None:
+    """Without model control, a broken model makes both servers not ready, and both tell the same of it."""
+    fail_if(difference(failed, case))
+
+
+def test_deviations_are_of_the_tables() -> None:
+    """Every deviation names a case."""
+    assert set(DEVIATIONS) <= {case.name for case in (*CASES, *CONTROL, *FAILED)}
+
+
+def test_a_network_computes_alike(explicit: Pair) -> None:
+    """A convolutional network's probabilities differ by no more than rounding."""
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), np.uint8)
+    request = infer(Tensor("INPUT__0", "UINT8", pixels.shape, pixels.tobytes()), model="network")
+    theirs, ours = (output_values(server.inference.ModelInfer(request)) for server in (explicit.triton, explicit.ours))
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)
+
+
+MOVEMENTS: dict[str, list[pb.ModelInferRequest]] = {
+    "one row": [infer(*tensors(), model="tensors")],
+    "three rows, twice": [infer(*tensors(3), model="tensors")] * 2,
+    "refused": [infer(*tensors(5), model="tensors")],
+    "batched dynamically": [infer(image((rows, 4, 4, 3))) for rows in (2, 1, 2)],
+    "failed": [work(0, rows=2), work(-1, rows=2)],
+}
+
+
+@pytest.mark.parametrize("requests", MOVEMENTS.values(), ids=MOVEMENTS)
+def test_statistics_and_metrics_move_alike(explicit: Pair, requests: Sequence[pb.ModelInferRequest]) -> None:
+    """The same requests move the counts of ModelStatistics and of the metrics page by the same amounts."""
+    theirs, ours = (_movement(server, requests) for server in (explicit.triton, explicit.ours))
+    assert ours == theirs
+
+
+def _movement(server: Server, requests: Sequence[pb.ModelInferRequest]) -> dict[str, float]:
+    before = _counts(server, requests[0].model_name)
+    for request in requests:
+        ask(server, "ModelInfer", request)
+    after = _counts(server, requests[0].model_name)
+    return {name: value - before.get(name, 0) for name, value in after.items() if value != before.get(name, 0)}
+
+
+def _counts(server: Server, model: str) -> dict[str, float]:
+    response = server.inference.ModelStatistics(pb.ModelStatisticsRequest(name=model), timeout=TIMEOUT_SECONDS)
+    statistics = response.model_stats[0]
+    counts: dict[str, float] = {name: getattr(statistics, name) for name in ("inference_count", "execution_count")}
+    counts |= _durations("", statistics.inference_stats)
+    for batch in statistics.batch_stats:
+        counts |= _durations(f"batches of {batch.batch_size}: ", batch)
+    families = _families(server)
+    for name in ("request_success", "request_failure", "count", "exec_count"):
+        for sample in families[f"nv_inference_{name}"].samples:
+            if sample.labels["model"] == model:
+                counts[f"{sample.name} {sample.labels.get('reason')}"] = sample.value
+    return counts
+
+
+def _durations(prefix: str, message: Any) -> dict[str, float]:
+    fields = [field.name for field in message.DESCRIPTOR.fields if field.message_type]
+    return {prefix + name: getattr(message, name).count for name in fields}
+
+
+def _families(server: Server) -> Mapping[str, Any]:
+    status, page = server.process.get("/metrics")
+    assert status == 200
+    return {family.name: family for family in text_string_to_metric_families(page)}
+
+
+def test_metrics_have_the_same_families(explicit: Pair) -> None:
+    """Triton's families of models and of the processor are on both pages, with the same types, texts and labels."""
+    theirs, ours = (_families(server) for server in (explicit.triton, explicit.ours))
+    names = [name for name in theirs if name.startswith(("nv_inference", "nv_cpu"))]
+    assert len(names) > 10
+    for name in names:
+        assert (ours[name].type, ours[name].documentation) == (theirs[name].type, theirs[name].documentation)
+        labels = [{frozenset(sample.labels) for sample in page[name].samples} for page in (ours, theirs)]
+        assert labels[0] == labels[1]
+
+
+def test_a_full_queue_is_answered_alike(explicit: Pair) -> None:
+    """More requests than may wait: both answer some, and refuse the others with the same code and text."""
+    outcomes = []
+    for server in (explicit.triton, explicit.ours):
+        calls = [server.inference.ModelInfer.future(work(200, rows=4), timeout=TIMEOUT_SECONDS) for _ in range(12)]
+        errors = [call.exception() for call in calls]
+        assert not all(errors)
+        outcomes.append({(error.code(), error.details()) for error in errors if isinstance(error, grpc.RpcError)})
+    assert outcomes[0] == outcomes[1]
+    assert len(outcomes[0]) == 1
+
+
+def test_models_come_and_go_alike(explicit: Pair) -> None:
+    """Loading and unloading by request: every step of a conversation is answered alike."""
+    differences = []
+    for case in CONTROL:
+        if case.rpc == "RepositoryIndex":
+            _wait_until_unloaded(explicit.triton)
+        differences.append(difference(explicit, case))
+    fail_if(*differences)
+
+
+def _wait_until_unloaded(server: Server) -> None:
+    """Triton answers an unload at once and does it later."""
+    end = time.monotonic() + TIMEOUT_SECONDS
+    while "UNLOADING" in ask(server, "RepositoryIndex", pb.RepositoryIndexRequest()):
+        assert time.monotonic() < end, "the model is still being unloaded"
+        time.sleep(0.05)
