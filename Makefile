@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup proto check format test triton
+.PHONY: help setup demo serve export train proto check format test bench loadtest triton
 help:
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
 
@@ -14,6 +14,33 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
+
+# The default model; it is made from the weights in modeling/weights.
+MODEL := model_repository/ca_mobilenetv2/1/model.pt
+$(MODEL): $(READY) $(wildcard modeling/weights/*.safetensors)
+	$(BIN)/python -m modeling.export --weights bundled --model-repository model_repository
+
+demo: $(MODEL)  ## serve, classify real photographs, offer some load, print labels and percentiles
+	$(BIN)/python -m loadtest.demo
+
+serve: $(MODEL)  ## serve model_repository until Ctrl-C (ARGS="--grpc-port 9001" for other settings)
+	$(BIN)/python -m server $(ARGS)
+
+WEIGHTS ?= bundled
+export: $(READY)  ## make a model directory (WEIGHTS=bundled, imagenet or a file; ARGS="--size 224 --name mine")
+	$(BIN)/python -m modeling.export --weights $(WEIGHTS) --model-repository model_repository $(ARGS)
+
+train: $(READY)  ## train on CIFAR-10 (ARGS="--data DIRECTORY" for images of your own)
+	$(BIN)/python -m modeling.train $(ARGS)
+
+bench: $(MODEL)  ## what the parts cost: the engine, decoding, and serving beside the model
+	$(BIN)/python -m tests.benchmarks.engine
+	$(BIN)/python -m tests.benchmarks.imaging
+	$(BIN)/python -m tests.benchmarks.serving
+
+URL ?= 127.0.0.1:8001
+loadtest: $(READY)  ## offer load to a running server (URL=, ARGS="--rate 50 --objective 100ms --images DIRECTORY")
+	$(BIN)/python -m loadtest run poisson --url $(URL) $(ARGS)
 
 proto: $(READY)  ## regenerate the gRPC stubs from proto/classifier.proto
 	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. proto/classifier.proto

@@ -1,0 +1,28 @@
+"""Draw what a command prints as an SVG: `python docs/picture.py docs/demo.svg make demo`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from io import StringIO
+
+from rich.console import Console
+from rich.text import Text
+
+_WIDTH = 110
+
+
+def main() -> None:
+    """Run the command, show its standard output, and save it as a picture of a terminal."""
+    target, *command = sys.argv[1:]
+    shown = " ".join(command)
+    finished = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603 - the caller's own
+    sys.stdout.write(finished.stdout)
+    console = Console(record=True, width=_WIDTH, file=StringIO())
+    console.print(Text(f"$ {shown}", style="bold green"))
+    console.print(Text.from_ansi(finished.stdout))
+    console.save_svg(target, title=shown)
+
+
+if __name__ == "__main__":
+    main()
