@@ -62,6 +62,14 @@ def test_the_stub_finds_this_python(monkeypatch: pytest.MonkeyPatch) -> None:
     assert rest == "/libraries"
 
 
+def test_openmp_waits_asleep_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wait policy is a default: what the environment says holds."""
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    assert stub_environment()["OMP_WAIT_POLICY"] == "PASSIVE"
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    assert stub_environment()["OMP_WAIT_POLICY"] == "ACTIVE"
+
+
 def test_a_missing_repository_is_one_line(tmp_path: Path) -> None:
     """The command ends with status 1 and says what is missing."""
     command = [sys.executable, "-m", "deploy.triton", "--model-repository", str(tmp_path / "absent")]

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TRITON = (sys.executable, "-m", "deploy.triton", "--http-port", "0")
+# Each of its models starts a Python that imports torch.
+TRITON_START_SECONDS = 200.0
 
 
 @dataclass(frozen=True)
@@ -66,16 +68,15 @@ def _pair(repository: Path, triton_flags: list[str], our_flags: list[str]) -> It
     with (
         serving.started(repository, *triton_flags, command=TRITON, loaded=False) as triton,
         serving.started(repository, *our_flags) as ours,
-        _connected(triton) as theirs,
-        _connected(ours) as mine,
     ):
-        yield Pair(theirs, mine)
+        triton.wait_for("Started Metrics Service", TRITON_START_SECONDS)
+        with _connected(triton) as theirs, _connected(ours) as mine:
+            yield Pair(theirs, mine)
 
 
 @contextlib.contextmanager
 def _connected(process: serving.ServerProcess) -> Iterator[Server]:
     """Ask the server; at last end it as Ctrl-C does, which it must survive with status 0."""
-    process.wait_loaded()
     with grpc.insecure_channel(process.grpc_address) as channel:
         inference = service_pb2_grpc.GRPCInferenceServiceStub(channel)
         yield Server(process, inference, health_pb2_grpc.HealthStub(channel))
