@@ -11,7 +11,7 @@ import grpc
 
 from client.async_stream import AsyncStream
 from client.channel import OPTIONS, methods
-from client.errors import from_rpc_error
+from client.errors import RequestCancelled, from_rpc_error
 from client.steps import Step, Work
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class AsyncConnection:
             else grpc.aio.insecure_channel(url, options)
         )
         self._methods = methods(self._channel)
+        self._closed = False
 
     def open_stream(self) -> AsyncStream:
         """Returns a stream for one piece of bulk work."""
@@ -66,10 +67,12 @@ class AsyncConnection:
             except grpc.RpcError as error:
                 advance = partial(steps.throw, from_rpc_error(error))
             except Exception as error:  # noqa: BLE001 - the conversation decides what it means
-                advance = partial(steps.throw, error)
+                # gRPC's own exception for the use of a closed channel is a bare ValueError or UsageError.
+                advance = partial(steps.throw, RequestCancelled("the client is closed") if self._closed else error)
 
     async def close(self) -> None:
         """Gives up every call and closes the channel."""
+        self._closed = True
         await self._channel.close(None)
 
     async def _take(self, step: Step, timeout_seconds: float, stream: AsyncStream | None) -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import grpc
 
 from client.channel import OPTIONS, methods
-from client.errors import from_rpc_error
+from client.errors import RequestCancelled, from_rpc_error
 from client.steps import Step, Work
 from client.stream import Stream
 
@@ -32,6 +32,7 @@ class Connection:
             grpc.secure_channel(url, credentials, options) if credentials else grpc.insecure_channel(url, options)
         )
         self._methods = methods(self._channel)
+        self._closed = False
 
     def open_stream(self) -> Stream:
         """Returns a stream for one piece of bulk work."""
@@ -61,10 +62,12 @@ class Connection:
             except grpc.RpcError as error:
                 advance = partial(steps.throw, from_rpc_error(error))
             except Exception as error:  # noqa: BLE001 - the conversation decides what it means
-                advance = partial(steps.throw, error)
+                # gRPC's own exception for the use of a closed channel is a bare ValueError or UsageError.
+                advance = partial(steps.throw, RequestCancelled("the client is closed") if self._closed else error)
 
     def close(self) -> None:
         """Gives up every call and closes the channel."""
+        self._closed = True
         self._channel.close()
 
     def _take(self, step: Step, timeout_seconds: float, stream: Stream | None) -> Any:

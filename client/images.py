@@ -35,6 +35,8 @@ def read_image(image: Image) -> bytes:
         encoded = Path(image).read_bytes() if isinstance(image, (str, os.PathLike)) else image.read()
     except OSError as error:
         raise InvalidImage(f"cannot read the image: {error.strerror or error}") from error
+    except ValueError as error:  # a path with a null character, a file object that is closed
+        raise InvalidImage(f"cannot read the image: {error}") from error
     except AttributeError as error:
         raise TypeError(f"an image is bytes, a path or a binary file object, not {type(image).__name__}") from error
     if not isinstance(encoded, bytes):

@@ -59,7 +59,7 @@ def _print_table(status: ServerStatus) -> None:
     console.print(table)
     for model in status.models:
         if model.reason and not model.ready:
-            console.print(Text(printable(f"{model.name} {model.version}: {model.reason}")))
+            console.print(Text(printable(f"{model.name} {model.version}: {model.reason}")), soft_wrap=True)
 
 
 def _row(model: ModelStatus) -> list[str]:

@@ -1,0 +1,222 @@
+"""The command line: what it prints, where, and what it exits with."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from client.command_line import main
+from tests.client.servers import ROOT
+from tests.client.servicers import Gate, NativeServicer, PlainServicer, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+NOBODY = "127.0.0.1:1"
+COMMAND = [sys.executable, "-m", "client"]
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """The address of a server."""
+    with serving(NativeServicer()) as address:
+        yield address
+
+
+def run(url: str, *arguments: object) -> int:
+    """Runs a command in this process; the server's address comes from the environment."""
+    return main([str(argument) for argument in arguments], {"COORDSERVE_URL": url})
+
+
+def test_results_are_aligned_and_in_order(
+    url: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """One line for each class: file, probability, label."""
+    monkeypatch.chdir(folder)
+
+    assert run(url, "classify", ".", "--top-k", 2) == 0
+
+    out, err = capfd.readouterr()
+    assert err == ""
+    lines = [re.sub(r"\d\.\d{4}", "<number>", line) for line in out.splitlines()]
+    assert lines[::2] == [
+        "./green.JPG    <number>  green: leaf",
+        "./red.png      <number>  red",
+        "./a/blue.webp  <number>  bleu café",
+    ]
+    assert all(line.startswith(" " * 15 + "<number>  ") for line in lines[1::2])
+
+
+def test_json_is_one_object_a_line(url: str, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Failures stand among the results, with the names that were asked for."""
+    files = [str(folder / "red.png"), str(folder / "absent.jpg"), str(folder / "notes.txt")]
+
+    assert run(url, "classify", "--json", "--top-k", "1", "--model", "m", "--version", "3", *files) == 1
+
+    red, absent, notes = map(json.loads, capfd.readouterr().out.splitlines())
+    assert list(red) == ["file", "model", "version", "classes", "error"]
+    assert (red["file"], red["model"], red["version"], red["error"]) == (files[0], "m", "3", None)
+    assert [(each["index"], each["label"]) for each in red["classes"]] == [(0, "red")]
+    assert absent == {
+        "file": files[1],
+        "model": "m",
+        "version": "3",
+        "classes": [],
+        "error": "cannot read the image: No such file or directory",
+    }
+    assert "supported" in notes["error"]
+
+
+def test_failures_do_not_stop_the_rest(url: str, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """People read failures on standard error."""
+    assert run(url, "classify", folder / "absent.jpg", folder / "red.png", "--top-k", 1) == 1
+
+    out, err = capfd.readouterr()
+    assert out.endswith("red\n")
+    assert err == f"{folder / 'absent.jpg'}: cannot read the image: No such file or directory\n1 of 2 images failed\n"
+
+
+def test_standard_input_is_an_image(
+    url: str, photos: list[bytes], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It is called - in the results."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(photos[2])))
+
+    assert run(url, "classify", "--json", "-") == 0
+
+    result = json.loads(capfd.readouterr().out)
+    assert (result["file"], result["classes"][0]["label"]) == ("-", "bleu café")
+
+
+def test_names_that_a_terminal_would_obey_are_escaped(
+    url: str, photos: list[bytes], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """For people; programs get the name as it is, whatever its bytes."""
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/\x1b[2J\xff.png")
+    with open(path, "wb") as file:  # noqa: PTH123 - a name that is no text
+        file.write(photos[0])
+
+    assert run(url, "classify", tmp_path) == 0
+    assert "\\x1b[2J\\udcff.png" in capfd.readouterr().out
+    assert run(url, "classify", tmp_path, "--json") == 0
+    assert json.loads(capfd.readouterr().out)["file"] == path
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["classify"],
+        ["classify", "--top-k", "0", "x.jpg"],
+        ["classify", "--top-k", "many", "x.jpg"],
+        ["classify", "--concurrency", "-1", "x.jpg"],
+        ["classify", "--timeout", "0", "x.jpg"],
+        ["classify", "--timeout", "inf", "x.jpg"],
+        ["classify", "--timeout", "soon", "x.jpg"],
+        ["status", "x.jpg"],
+    ],
+)
+def test_senseless_command_lines_exit_2(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    """The usage is shown and nothing is sent."""
+    with pytest.raises(SystemExit) as raised:
+        run(NOBODY, *arguments)
+
+    assert raised.value.code == 2
+    assert "usage: python -m client" in capfd.readouterr().err
+
+
+def test_no_image_exits_2(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A directory without images is a mistake in the command line."""
+    assert run(NOBODY, "classify", tmp_path) == 2
+    assert capfd.readouterr().err == f"no image in {tmp_path}\n"
+
+
+@pytest.mark.parametrize("arguments", [["classify", "x.jpg"], ["classify", "--json", "x.jpg"], ["status"]])
+def test_unreachable_server_exits_3(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    """The address that was tried is named."""
+    assert run(NOBODY, *arguments) == 3
+
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.startswith(f"cannot reach the server at {NOBODY}: ")
+
+
+def test_server_that_refuses_exits_1(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """What holds for every image is said once."""
+    with serving(PlainServicer()) as url:
+        assert run(url, "classify", folder, "--model", "other") == 1
+        assert capfd.readouterr().err == f"{url}: Request for unknown model: 'other' is not found\n"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["classify", "--help"], ["status", "--help"]])
+def test_help_tells_exit_codes(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    """Scripts need them."""
+    with pytest.raises(SystemExit) as raised:
+        run("somewhere:8001", *arguments)
+
+    assert raised.value.code == 0
+    assert "3  the server could not be reached" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("environment", [{}, {"COORDSERVE_URL": ""}])
+def test_address_has_a_default(environment: dict[str, str], capfd: pytest.CaptureFixture[str]) -> None:
+    """Without $COORDSERVE_URL it is the server's own default."""
+    with pytest.raises(SystemExit):
+        main(["status", "--help"], environment)
+
+    assert "now 127.0.0.1:8001" in capfd.readouterr().out
+
+
+def test_bar_is_shown_on_a_terminal_and_results_stay_clean(url: str, folder: Path) -> None:
+    """Standard error is a terminal, standard output a pipe: each gets its own."""
+    terminal, end = os.openpty()
+    try:
+        command = [*COMMAND, "classify", str(folder), "--url", url, "--top-k", "1"]
+        environment = {**os.environ, "TERM": "xterm"}
+        result = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=end, env=environment, check=True)
+        shown = os.read(terminal, 100_000).decode()
+    finally:
+        os.close(end)
+        os.close(terminal)
+
+    assert "3/3" in shown
+    assert [line.split()[-1] for line in result.stdout.decode().splitlines()] == ["leaf", "red", "café"]
+    assert b"\x1b" not in result.stdout
+
+
+def test_reader_that_leaves_ends_the_command_quietly(url: str, folder: Path) -> None:
+    """As with any filter, nobody is told that a pipe broke."""
+    images = [str(folder / "red.png")] * 200
+    command = [*COMMAND, "classify", "--json", "--url", url, *images]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stderr
+        first: Any = json.loads(process.stdout.readline())
+        process.stdout.close()
+        complaint = process.stderr.read()
+
+    assert first["classes"][0]["label"] == "red"
+    assert complaint == b""
+    assert process.returncode == 128 + signal.SIGPIPE
+
+
+def test_ctrl_c_ends_the_command_quietly(folder: Path) -> None:
+    """Even while the server hangs."""
+    gate = Gate()
+    with serving(NativeServicer(on_request=lambda *_: gate.wait())) as url, gate:
+        command = [*COMMAND, "classify", str(folder), "--url", url, "--timeout", "100"]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            gate.reached.wait()
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate()
+
+    assert (process.returncode, out, err) == (128 + signal.SIGINT, b"", b"")

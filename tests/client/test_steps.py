@@ -1,0 +1,61 @@
+"""Sending again what a broken connection swallowed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from client.errors import DeadlineExceeded, InvalidRequest, RequestCancelled, ServerUnreachable
+from client.steps import Rpc, Steps, once, repeatable
+
+RPC = Rpc("Classify", None)
+PATIENT = Rpc("Classify", None, wait_for_ready=True)
+
+
+def finish(steps: Steps[Any], response: str) -> Any:
+    """Answers the last step and returns what the steps were for."""
+    with pytest.raises(StopIteration) as stopped:
+        steps.send(response)
+    return stopped.value.value
+
+
+@pytest.mark.parametrize("send", [once, repeatable])
+def test_answer_is_returned(send: Any) -> None:
+    """One request is enough when nothing goes wrong."""
+    steps = send(RPC)
+
+    assert next(steps) == RPC
+    assert finish(steps, "answer") == "answer"
+
+
+@pytest.mark.parametrize("broken", [ServerUnreachable("closed"), RequestCancelled("gone")])
+def test_broken_connection_is_waited_for_once(broken: Exception) -> None:
+    """The second attempt waits for the server to come back."""
+    steps = repeatable(RPC)
+    next(steps)
+
+    assert steps.throw(broken) == PATIENT
+    assert finish(steps, "answer") == "answer"
+
+
+def test_server_that_does_not_come_back_is_unreachable() -> None:
+    """The reason is the broken connection, not the deadline that ended the waiting."""
+    broken = ServerUnreachable("closed")
+    steps = repeatable(RPC)
+    next(steps)
+    steps.throw(broken)
+
+    with pytest.raises(ServerUnreachable) as raised:
+        steps.throw(DeadlineExceeded("late"))
+    assert raised.value is broken
+
+
+@pytest.mark.parametrize("error", [InvalidRequest("no"), DeadlineExceeded("late")])
+def test_other_failures_are_final(error: Exception) -> None:
+    """What the server has decided is not asked again."""
+    steps = repeatable(RPC)
+    next(steps)
+
+    with pytest.raises(type(error)):
+        steps.throw(error)

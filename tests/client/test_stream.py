@@ -1,0 +1,139 @@
+"""Both clients' streams against servers that handle theirs strangely."""
+
+# ruff: noqa: N802 - names are gRPC's
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import pytest
+
+from client import Classifier, DeadlineExceeded, RequestCancelled
+from client.async_stream import AsyncStream
+from client.channel import methods
+from client.native import classify_request
+from client.stream import Stream
+from tests.client.servicers import Gate, NativeServicer, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.client.conftest import Client
+
+
+def close_when_reached(gate: Gate, closable: Stream | Classifier) -> None:
+    """Waits until a request hangs at the gate."""
+    gate.reached.wait()
+    closable.close()
+
+
+class EndingServicer(NativeServicer):
+    """Ends each stream after two answers, as a server does that wants its callers to connect anew."""
+
+    def ClassifyStream(self, requests: Iterator[Any], context: grpc.ServicerContext) -> Any:
+        """Answers the first two requests."""
+        return itertools.islice(super().ClassifyStream(requests, context), 2)
+
+
+class TwiceServicer(NativeServicer):
+    """Gives each answer twice."""
+
+    def ClassifyStream(self, requests: Iterator[Any], context: grpc.ServicerContext) -> Any:
+        """Answers a request with two responses."""
+        for response in super().ClassifyStream(requests, context):
+            yield response
+            yield response
+
+
+def test_stream_that_ends_early_is_opened_again(client: Client, photos: list[bytes]) -> None:
+    """No image is lost when the server closes the stream."""
+    servicer = EndingServicer()
+    with serving(servicer) as url:
+        results = client.classify_many(url, photos * 5, on_error="raise", concurrency=1)
+
+    assert [result.best.index for result in results] == [0, 1, 2] * 5  # type: ignore[union-attr]  # no failures
+    assert servicer.calls.count("ClassifyStream") > 1
+
+
+def test_server_that_answers_too_often_harms_nobody(client: Client, photos: list[bytes]) -> None:
+    """A spare answer that nobody waits for ends the stream; the images are asked for again, one by one."""
+    with serving(TwiceServicer()) as url:
+        results = client.classify_many(url, [photos[0]] * 6, on_error="raise", concurrency=1)
+
+    assert [result.best.index for result in results] == [0] * 6  # type: ignore[union-attr]  # no failures
+
+
+def test_threads_get_their_own_answers(photos: list[bytes]) -> None:
+    """Any number of threads may ask at once."""
+    answers: dict[int, str] = {}
+
+    def ask(stream: Stream, index: int) -> None:
+        request = classify_request(photos[index % 3], "", "", 1, str(index))
+        response = stream.ask(request, 10)
+        answers[index] = f"{response.request_id}:{response.results[0].classes[0].index}"
+
+    with serving(NativeServicer()) as url, grpc.insecure_channel(url) as channel:
+        stream = Stream(methods(channel)["ClassifyStream"])
+        threads = [threading.Thread(target=ask, args=(stream, index)) for index in range(12)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        stream.close()
+
+    assert answers == {index: f"{index}:{index % 3}" for index in range(12)}
+
+
+def test_closed_stream_gives_up_and_asks_no_more(photos: list[bytes]) -> None:
+    """Who waits for an answer hears that it will not come; who asks later hears so at once."""
+    gate = Gate()
+    request = classify_request(photos[0], "", "", 1)
+    with serving(NativeServicer(on_request=lambda *_: gate.wait())) as url, gate, grpc.insecure_channel(url) as channel:
+        stream = Stream(methods(channel)["ClassifyStream"])
+        closer = threading.Thread(target=close_when_reached, args=(gate, stream))
+        closer.start()
+        for _ in range(2):
+            with pytest.raises(RequestCancelled):
+                stream.ask(request, 10)
+        closer.join()
+
+
+async def test_deadline_of_one_question_ends_the_call_of_the_others(photos: list[bytes]) -> None:
+    """Answers come in order, so one that is stuck holds up all that follow; they hear of it and can ask again."""
+    gate = Gate()
+    request = classify_request(photos[0], "", "", 1)
+    with serving(NativeServicer(on_request=lambda *_: gate.wait())) as url, gate:
+        async with grpc.aio.insecure_channel(url) as channel:
+            stream = AsyncStream(methods(channel)["ClassifyStream"])
+            impatient = asyncio.create_task(stream.ask(request, 0.2))
+            patient = asyncio.create_task(stream.ask(request, 60))
+            with pytest.raises(DeadlineExceeded):
+                await impatient
+            with pytest.raises(RequestCancelled):
+                await patient
+            await stream.close()
+
+
+def test_threads_end_with_the_client(photos: list[bytes]) -> None:
+    """Closing the client ends bulk work that hangs, and no thread of it is left."""
+    before = threading.active_count()
+    gate = Gate()
+    requests = itertools.count()
+    hanging = NativeServicer(on_request=lambda *_: gate.wait() if next(requests) else None)
+    with serving(hanging) as url, gate:
+        classifier = Classifier(url)
+        results = classifier.classify_many(itertools.cycle(photos), concurrency=4)
+        next(results)
+        closer = threading.Thread(target=close_when_reached, args=(gate, classifier))
+        closer.start()
+        with pytest.raises(RequestCancelled):
+            next(results)
+        closer.join()
+    for thread in threading.enumerate():
+        if thread.name.startswith("classify"):
+            thread.join()
+
+    assert threading.active_count() <= before
