@@ -34,8 +34,9 @@ def _install(directory: Path, requirements: Path) -> None:
     # Built beside its place and then renamed: whoever starts at the same time sees all of it or nothing.
     with tempfile.TemporaryDirectory(prefix=f"{directory.name}-", dir=directory.parent) as scratch:
         built = Path(scratch) / "built"
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
-        result = subprocess.run([*pip, "--target", built, "--requirement", requirements], check=False)  # noqa: S603 - our own arguments
+        install = ["install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes"]
+        command = [sys.executable, "-m", "pip", *install, "--target", built, "--requirement", requirements]
+        result = subprocess.run(command, check=False)  # noqa: S603 - our own arguments
         if result.returncode != 0:
             raise LaunchError(f"pip could not install {requirements}")
         shutil.copy(requirements, built)
