@@ -1,0 +1,72 @@
+"""`python -m modeling.evaluate`: how often trained weights, or an exported module, are right on labelled images."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modeling.command import InputError, Parser, run
+from modeling.evaluation import top_k_accuracy
+from modeling.servable import InputForm, Servable
+from modeling.sources import CIFAR10, read_cifar10, read_images
+from modeling.torchscript import load_torchscript
+from modeling.weights import BUNDLED, load_weights, read_labels
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable, Sequence
+
+    from torch import Tensor
+
+    from modeling.facts import ModelFacts
+
+PROGRAM = "python -m modeling.evaluate"
+_BEST_OF = 5  # worth telling where there are more classes than this
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    options = _parser().parse_args(arguments)
+    return run(PROGRAM, lambda: evaluate(options))
+
+
+def evaluate(options: Namespace) -> int:
+    """Print the accuracy on all images, decoded and cut as a server does it."""
+    if options.batch_size < 1:
+        raise InputError("--batch-size must be at least 1")
+    model, facts = _load(options.model, read_labels(options.labels) if options.labels else None)
+    images = read_cifar10()[1] if options.data == CIFAR10 else read_images(Path(options.data))
+    pixels, labels = images.with_classes(facts.classes).decode(facts.size, facts.crop_fraction)
+    ks = (1, _BEST_OF) if len(facts.classes) > _BEST_OF else (1,)
+    accuracies = top_k_accuracy(model, pixels, labels, ks, options.batch_size)
+    shares = ", ".join(f"top-{k} {accuracy:.2%}" for k, accuracy in zip(ks, accuracies, strict=True))
+    sys.stdout.write(f"{options.model}: {shares} of {len(labels)} images\n")
+    return 0
+
+
+def _load(model: str, labels: tuple[str, ...] | None) -> tuple[Callable[[Tensor], Tensor], ModelFacts]:
+    """Return a function from decoded pixels to probabilities, and the facts of what is behind it."""
+    if not model.endswith(".pt"):
+        network, facts = load_weights(model, labels)
+        return Servable(network, facts), facts
+    if labels is not None:
+        raise InputError("--labels is for weights; an exported module knows its own")
+    module, facts, form = load_torchscript(Path(model))
+    if form is InputForm.UINT8:
+        return module, facts
+    return lambda pixels: module(form.from_pixels(pixels)), facts
+
+
+def _parser() -> Parser:
+    parser = Parser(PROGRAM, "Measure how often a model is right.")
+    add = parser.add_argument
+    add("model", nargs="?", default=BUNDLED, help="an exported model.pt, a file of weights, bundled, or imagenet")
+    add("--data", default=CIFAR10, help="a folder of class folders, a packed .npz file, or cifar10")
+    add("--labels", type=Path, help="file with one label a line, in place of the weights' own")
+    add("--batch-size", type=int, default=64, help="images at once")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
