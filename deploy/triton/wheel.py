@@ -35,7 +35,7 @@ def _install(directory: Path, requirements: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=f"{directory.name}-", dir=directory.parent) as scratch:
         built = Path(scratch) / "built"
         install = ["install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes"]
-        command = [sys.executable, "-m", "pip", *install, "--target", built, "--requirement", requirements]
+        command = [sys.executable, "-m", "pip", *install, "--target", str(built), "--requirement", str(requirements)]
         result = subprocess.run(command, check=False)  # noqa: S603 - our own arguments
         if result.returncode != 0:
             raise LaunchError(f"pip could not install {requirements}")
