@@ -34,7 +34,7 @@ Result_co = TypeVar("Result_co", covariant=True)
 _WARM_UP_RUNS = 3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)  # not frozen, which would make making one several times as dear
 class Execution(Generic[Result_co]):
     """What one run of a batch gave, and when its three parts ended (`time.monotonic_ns`)."""
 
@@ -58,7 +58,7 @@ class Instance(Protocol[Payload_contra, Result_co]):
         """Run one batch; `payloads[i]` has `rows[i]` rows, `results[i]` answers it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Reply(Generic[Result_co]):
     """One request's answer and the batch that gave it."""
 
@@ -110,7 +110,7 @@ class Batcher(Generic[Payload, Result]):
         self._policy = policy
         self._observe_batch = observe_batch
         self._changed = threading.Condition()
-        self._waiting: OrderedDict[Entry[Payload, Result], None] = OrderedDict()
+        self._waiting: OrderedDict[Future[Reply[Result]], Entry[Payload, Result]] = OrderedDict()
         self._waiting_rows = 0
         self._busy_until: dict[Instance[Payload, Result], float] = {}
         self._cost = CostModel(policy.max_rows)
@@ -123,16 +123,21 @@ class Batcher(Generic[Payload, Result]):
         Raises:
             Exception: whatever the first instance that failed raised; no thread is left running.
         """
-        ready: list[Future[None]] = [Future() for _ in self._instances]
         self._accepting = True
-        for number, (instance, opened) in enumerate(zip(self._instances, ready, strict=True)):
-            thread = threading.Thread(target=self._serve, args=(instance, opened), name=f"{self._name}-{number}")
-            self._threads.append(thread)
-            thread.start()
-        failures = [error for opened in ready if (error := opened.exception()) is not None]
-        if failures:
+        try:
+            for opened in [self._launch(number, instance) for number, instance in enumerate(self._instances)]:
+                opened.result()
+        except BaseException:
             self.close()
-            raise failures[0]
+            raise
+
+    def _launch(self, number: int, instance: Instance[Payload, Result]) -> Future[None]:
+        """Start an instance's thread; the future is resolved when it is ready."""
+        opened: Future[None] = Future()
+        thread = threading.Thread(target=self._serve, args=(instance, opened), name=f"{self._name}-{number}")
+        thread.start()
+        self._threads.append(thread)
+        return opened
 
     def submit(self, payload: Payload, rows: int, deadline: float = math.inf) -> Future[Reply[Result]]:
         """Queue a request of `rows` rows (1..max_rows) that must be answered by `deadline` (`time.monotonic` seconds).
@@ -145,10 +150,11 @@ class Batcher(Generic[Payload, Result]):
             ShuttingDown: the batcher is closed.
         """
         entry: Entry[Payload, Result] = Entry(payload, rows, deadline, time.monotonic_ns())
-        entry.future.add_done_callback(lambda future: self._forget(entry) if future.cancelled() else None)
+        # Not a closure over the entry: that cycle would keep its payload until the garbage collector comes by.
+        entry.future.add_done_callback(self._forget)
         with self._changed:
             self._admit(entry)
-            self._waiting[entry] = None
+            self._waiting[entry.future] = entry
             self._waiting_rows += rows
             self._changed.notify()
         return entry.future
@@ -203,13 +209,16 @@ class Batcher(Generic[Payload, Result]):
                 f" waiting an answer takes about {expected * 1e3:.0f} ms"
             )
 
-    def _forget(self, entry: Entry[Payload, Result]) -> None:
+    def _forget(self, future: Future[Reply[Result]]) -> None:
+        if not future.cancelled():
+            return
         with self._changed:
-            if entry in self._waiting:
-                self._remove(entry)
+            if future in self._waiting:
+                self._remove(self._waiting[future])
+                self._changed.notify()  # who waited for company may now be alone
 
     def _remove(self, entry: Entry[Payload, Result]) -> None:
-        del self._waiting[entry]
+        del self._waiting[entry.future]
         self._waiting_rows -= entry.rows
 
     # In an instance's thread.
@@ -217,15 +226,17 @@ class Batcher(Generic[Payload, Result]):
     def _serve(self, instance: Instance[Payload, Result], opened: Future[None]) -> None:
         try:
             self._open(instance)
-        except Exception as error:  # noqa: BLE001 - start() raises it
+        except BaseException as error:  # noqa: BLE001 - start() raises it
             opened.set_exception(error)
             return
         opened.set_result(None)
+        batch: list[Entry[Payload, Result]] = []
         try:
             while batch := self._next_batch(instance):
                 self._run(instance, batch)
+                batch.clear()  # an idle instance keeps nobody's data
         except BaseException:
-            self._abandon()
+            self._abandon(batch)
             raise
 
     def _open(self, instance: Instance[Payload, Result]) -> None:
@@ -265,7 +276,7 @@ class Batcher(Generic[Payload, Result]):
                     return False
                 self._changed.wait()
             elif (delay := self._delay()) > 0:
-                self._changed.wait(delay)
+                self._changed.wait(min(delay, threading.TIMEOUT_MAX))
             else:
                 return True
 
@@ -275,7 +286,7 @@ class Batcher(Generic[Payload, Result]):
         alone = not self._busy_until and len(self._waiting) == 1
         if window <= 0 or alone or not self._accepting or self._waiting_rows >= self._cost.cheapest_rows:
             return 0.0
-        oldest = next(iter(self._waiting))
+        oldest = next(iter(self._waiting.values()))
         latest = oldest.deadline - self._cost.seconds(self._cost.cheapest_rows)
         return min(oldest.arrived_ns / 1e9 + window, latest) - time.monotonic()
 
@@ -288,7 +299,7 @@ class Batcher(Generic[Payload, Result]):
         expired: list[Entry[Payload, Result]] = []
         rows, now, earliest = 0, time.monotonic(), math.inf
         while self._waiting:
-            entry = next(iter(self._waiting))
+            entry = next(iter(self._waiting.values()))
             tightest = min(earliest, entry.deadline)
             if batch and (rows + entry.rows > limit or self._makes_late(rows + entry.rows, tightest, now)):
                 break
@@ -311,7 +322,7 @@ class Batcher(Generic[Payload, Result]):
         rows = [entry.rows for entry in batch]
         try:
             execution = instance.run([entry.payload for entry in batch], rows)
-        except BaseException as error:  # noqa: BLE001 - whatever it is, somebody waits for an answer
+        except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for an answer
             self._fail(instance, batch, error)
             return
         total = sum(rows)
@@ -322,10 +333,10 @@ class Batcher(Generic[Payload, Result]):
             entry.future.set_result(Reply(result, entry.arrived_ns, total, execution))
 
     def _fail(
-        self, instance: Instance[Payload, Result], batch: Sequence[Entry[Payload, Result]], error: BaseException
+        self, instance: Instance[Payload, Result], batch: Sequence[Entry[Payload, Result]], error: Exception
     ) -> None:
         """Answer a batch that failed; its requests are tried one by one, so that one of them harms no other."""
-        if isinstance(error, Exception) and len(batch) > 1:
+        if len(batch) > 1:
             for entry in batch:
                 self._run(instance, [entry])
             return
@@ -333,19 +344,17 @@ class Batcher(Generic[Payload, Result]):
         if not isinstance(error, ServingError):
             logger.error("%s: an execution failed", self._name, exc_info=error)
             answer = ModelFailed("the model failed on this request")
-        for entry in batch:
-            entry.future.set_exception(answer)
-        if not isinstance(error, Exception):
-            raise error  # the thread cannot go on
+        batch[0].future.set_exception(answer)
 
-    def _abandon(self) -> None:
+    def _abandon(self, batch: Sequence[Entry[Payload, Result]]) -> None:
         """This thread is about to die: nobody may be left waiting for it."""
         with self._changed:
             self._accepting = False
-            stranded = list(self._waiting)
+            stranded = list(self._waiting.values())
             self._waiting.clear()
             self._waiting_rows = 0
             self._changed.notify_all()
-        for entry in stranded:
-            if entry.future.set_running_or_notify_cancel():
-                entry.future.set_exception(ModelFailed("the model's instance ended unexpectedly"))
+        claimed = [entry for entry in batch if not entry.future.done()]
+        claimed += [entry for entry in stranded if entry.future.set_running_or_notify_cancel()]
+        for entry in claimed:
+            entry.future.set_exception(ModelFailed("the model's instance ended unexpectedly"))

@@ -42,23 +42,23 @@ _COUNTERS: dict[str, tuple[str, Callable[[ModelStatistics], int]]] = {
     ),
     "nv_inference_request_duration_us": (
         "Cumulative inference request duration in microseconds (includes cached requests)",
-        lambda statistics: statistics.success.ns // 1000,
+        lambda statistics: statistics.success.request_ns // 1000,
     ),
     "nv_inference_queue_duration_us": (
         "Cumulative inference queuing duration in microseconds (includes cached requests)",
-        lambda statistics: statistics.queue.ns // 1000,
+        lambda statistics: statistics.success.queue_ns // 1000,
     ),
     "nv_inference_compute_input_duration_us": (
         "Cumulative compute input duration in microseconds (does not include cached requests)",
-        lambda statistics: statistics.compute_input.ns // 1000,
+        lambda statistics: statistics.success.compute_input_ns // 1000,
     ),
     "nv_inference_compute_infer_duration_us": (
         "Cumulative compute inference duration in microseconds (does not include cached requests)",
-        lambda statistics: statistics.compute_infer.ns // 1000,
+        lambda statistics: statistics.success.compute_infer_ns // 1000,
     ),
     "nv_inference_compute_output_duration_us": (
         "Cumulative inference compute output duration in microseconds (does not include cached requests)",
-        lambda statistics: statistics.compute_output.ns // 1000,
+        lambda statistics: statistics.success.compute_output_ns // 1000,
     ),
 }
 
@@ -169,15 +169,15 @@ class _ModelCollector(Collector):
             with statistics.lock:
                 _add(sizes, labels, _batch_sizes(statistics))
                 _add(request, labels, statistics.request_seconds)
-                for stage, histogram in statistics.stage_seconds.items():
-                    _add(stages, (*labels, stage), histogram)
+                _add(stages, (*labels, "queue"), statistics.queue_seconds)
+                _add(stages, (*labels, "compute"), statistics.compute_seconds)
         yield from (sizes, request, stages)
 
 
 def _batch_sizes(statistics: ModelStatistics) -> Histogram:
     histogram = Histogram(_BATCH_EDGES)
     for size, batch in statistics.batches.items():
-        histogram.observe(size, batch.compute_infer.count)
+        histogram.observe(size, batch.count)
     return histogram
 
 

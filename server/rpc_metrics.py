@@ -1,16 +1,22 @@
-"""`grpc_server_*`: the gRPC ecosystem's metrics, for every method of every service, and refusals by reason."""
+"""`grpc_server_*`: the gRPC ecosystem's metrics, for every method of every service, and refusals by reason.
+
+The event loop's thread alone counts, in plain numbers; Prometheus's families are made when somebody scrapes.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import grpc
-from prometheus_client import Counter, Histogram
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
 
-from server.histogram import LATENCY_EDGES
+from server.histogram import Histogram
 
 if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry
+    from collections.abc import Iterator
+
+    from prometheus_client import CollectorRegistry, Metric
 
 _METHOD = ("grpc_type", "grpc_service", "grpc_method")
 REASONS = (
@@ -19,48 +25,57 @@ REASONS = (
 )
 
 
-class RpcMetrics:
-    """The families in one registry; `observe` is the factory that the services take."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._started = Counter("grpc_server_started", "RPCs started.", _METHOD, registry=registry)
-        self._handled = Counter("grpc_server_handled", "RPCs completed.", (*_METHOD, "grpc_code"), registry=registry)
-        self._seconds = Histogram(
-            "grpc_server_handling_seconds", "Time of RPCs.", _METHOD, registry=registry, buckets=LATENCY_EDGES
-        )
-        self._refused = Counter(
-            "coordserve_rejected", "Requests, or images of requests, that failed.", ("reason",), registry=registry
-        )
-        for reason in REASONS:
-            self._refused.labels(reason)
-
-    def observe(self, rpc_type: str, service: str, method: str) -> MethodMetrics:
-        """The metrics of one method, each series present from the start."""
-        labels = (rpc_type, service, method)
-        return MethodMetrics(
-            self._started.labels(*labels),
-            {code: self._handled.labels(*labels, code.name) for code in grpc.StatusCode},
-            self._seconds.labels(*labels),
-            self._refused,
-        )
-
-
 class MethodMetrics:
-    """An `RpcObserver` of one method; its series are looked up once, since a look-up costs more than a count."""
+    """An `RpcObserver` of one method; every code is there from the start."""
 
-    def __init__(
-        self, started: Counter, handled: dict[grpc.StatusCode, Counter], seconds: Histogram, refused: Counter
-    ) -> None:
-        self.started = started.inc
-        self._handled = {code: counter.inc for code, counter in handled.items()}
-        self._observe = seconds.observe
+    def __init__(self, labels: tuple[str, str, str], refused: dict[str, int]) -> None:
+        self.labels = labels
+        self.started_count = 0
+        self.handled = dict.fromkeys(grpc.StatusCode, 0)
+        self.seconds = Histogram()
         self._refused = refused
+
+    def started(self) -> None:
+        """A call has come."""
+        self.started_count += 1
 
     def finished(self, code: grpc.StatusCode, seconds: float) -> None:
         """A call has ended."""
-        self._handled[code]()
-        self._observe(seconds)
+        self.handled[code] += 1
+        self.seconds.observe(seconds)
 
     def refused(self, reason: str) -> None:
         """A call, or an image of a call, has failed."""
-        self._refused.labels(reason).inc()
+        self._refused[reason] += 1
+
+
+class RpcMetrics(Collector):
+    """The families of all methods in one registry; `observe` is the factory that the services take."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._methods: list[MethodMetrics] = []
+        self._refused = dict.fromkeys(REASONS, 0)
+        registry.register(self)
+
+    def observe(self, rpc_type: str, service: str, method: str) -> MethodMetrics:
+        """The metrics of one method."""
+        metrics = MethodMetrics((rpc_type, service, method), self._refused)
+        self._methods.append(metrics)
+        return metrics
+
+    def collect(self) -> Iterator[Metric]:
+        """The families, as they stand."""
+        started = CounterMetricFamily("grpc_server_started", "RPCs started.", labels=_METHOD)
+        handled = CounterMetricFamily("grpc_server_handled", "RPCs completed.", labels=(*_METHOD, "grpc_code"))
+        seconds = HistogramMetricFamily("grpc_server_handling_seconds", "Duration of RPCs.", labels=_METHOD)
+        for method in self._methods:
+            started.add_metric(method.labels, method.started_count)
+            for code, count in method.handled.items():
+                handled.add_metric((*method.labels, code.name), count)
+            seconds.add_metric(method.labels, method.seconds.cumulative(), method.seconds.sum)
+        refused = CounterMetricFamily(
+            "coordserve_rejected", "Requests, or images of requests, that failed.", labels=("reason",)
+        )
+        for reason, count in self._refused.items():
+            refused.add_metric((reason,), count)
+        yield from (started, handled, seconds, refused)

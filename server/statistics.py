@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from server.histogram import Histogram
@@ -20,45 +20,41 @@ FAILURE_REASONS = ("REJECTED", "CANCELED", "BACKEND", "OTHER")
 
 
 @dataclass(slots=True)
-class Duration:
-    """How often something happened and how long it took in all."""
+class Durations:
+    """How often something happened and how long its parts took in all, in nanoseconds."""
 
     count: int = 0
-    ns: int = 0
+    request_ns: int = 0
+    queue_ns: int = 0
+    compute_input_ns: int = 0
+    compute_infer_ns: int = 0
+    compute_output_ns: int = 0
 
-    def add(self, ns: int) -> None:
-        """Count one more, of `ns` nanoseconds."""
+    def add(self, execution: Execution[Any], request_ns: int = 0, queue_ns: int = 0) -> None:
+        """Count one more."""
         self.count += 1
-        self.ns += ns
-
-
-@dataclass(slots=True)
-class BatchSizeStatistics:
-    """The three parts of the executions of one batch size."""
-
-    compute_input: Duration = field(default_factory=Duration)
-    compute_infer: Duration = field(default_factory=Duration)
-    compute_output: Duration = field(default_factory=Duration)
+        self.request_ns += request_ns
+        self.queue_ns += queue_ns
+        self.compute_input_ns += execution.input_ready_ns - execution.started_ns
+        self.compute_infer_ns += execution.computed_ns - execution.input_ready_ns
+        self.compute_output_ns += execution.finished_ns - execution.computed_ns
 
 
 class ModelStatistics:
-    """Counters of one model version. Threads of instances and of the network write, anybody reads."""
+    """Counters of one model version. Threads of instances and of the network write; whoever reads takes `lock`."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.last_inference_ms = 0
         self.inference_count = 0
         self.execution_count = 0
-        self.success = Duration()
-        self.fail = Duration()
-        self.queue = Duration()
-        self.compute_input = Duration()
-        self.compute_infer = Duration()
-        self.compute_output = Duration()
+        self.success = Durations()
+        self.fail = Durations()
         self.failures = dict.fromkeys(FAILURE_REASONS, 0)
-        self.batches: dict[int, BatchSizeStatistics] = {}
+        self.batches: dict[int, Durations] = {}
         self.request_seconds = Histogram()
-        self.stage_seconds = {"queue": Histogram(), "compute": Histogram()}
+        self.queue_seconds = Histogram()
+        self.compute_seconds = Histogram()
         self.load_seconds = 0.0
 
     def executed(self, rows: int, execution: Execution[Any]) -> None:
@@ -66,27 +62,23 @@ class ModelStatistics:
         with self.lock:
             self.execution_count += 1
             self.last_inference_ms = time.time_ns() // 1_000_000
-            batch = self.batches.setdefault(rows, BatchSizeStatistics())
-            batch.compute_input.add(execution.input_ready_ns - execution.started_ns)
-            batch.compute_infer.add(execution.computed_ns - execution.input_ready_ns)
-            batch.compute_output.add(execution.finished_ns - execution.computed_ns)
+            self.batches.setdefault(rows, Durations()).add(execution)
 
     def succeeded(self, rows: int, reply: Reply[Any], finished_ns: int) -> None:
         """Count one request of `rows` rows that was answered at `finished_ns`."""
         execution = reply.execution
+        request_ns = finished_ns - reply.arrived_ns
+        queue_ns = execution.started_ns - reply.arrived_ns
         with self.lock:
             self.inference_count += rows
-            self.success.add(finished_ns - reply.arrived_ns)
-            self.queue.add(execution.started_ns - reply.arrived_ns)
-            self.compute_input.add(execution.input_ready_ns - execution.started_ns)
-            self.compute_infer.add(execution.computed_ns - execution.input_ready_ns)
-            self.compute_output.add(execution.finished_ns - execution.computed_ns)
-            self.request_seconds.observe((finished_ns - reply.arrived_ns) / 1e9)
-            self.stage_seconds["queue"].observe((execution.started_ns - reply.arrived_ns) / 1e9)
-            self.stage_seconds["compute"].observe((execution.finished_ns - execution.started_ns) / 1e9)
+            self.success.add(execution, request_ns, queue_ns)
+            self.request_seconds.observe(request_ns / 1e9)
+            self.queue_seconds.observe(queue_ns / 1e9)
+            self.compute_seconds.observe((execution.finished_ns - execution.started_ns) / 1e9)
 
-    def failed(self, reason: str, ns: int) -> None:
-        """Count one request that failed for one of `FAILURE_REASONS`, `ns` nanoseconds after it came."""
+    def failed(self, reason: str, request_ns: int) -> None:
+        """Count one request that failed for one of `FAILURE_REASONS`, `request_ns` after it came."""
         with self.lock:
-            self.fail.add(ns)
+            self.fail.count += 1
+            self.fail.request_ns += request_ns
             self.failures[reason] += 1

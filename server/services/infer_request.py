@@ -5,8 +5,7 @@ Codes and texts are Triton's, so that clients that look at them work with either
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -44,8 +43,7 @@ _BATCH_DIMENSION_NOTE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Inference:
+class Inference(NamedTuple):
     """A request that can be executed.
 
     `payload` has one buffer for each input of the model, in the order of its config; `outputs` tells which outputs to
@@ -168,7 +166,7 @@ def _check_inputs(tensors: Sequence[Any], data: dict[str, bytes | memoryview], c
                 f" but model '{config.name}' expects '{spec.datatype}'"
             )
         _check_shape(tensor, spec, config)
-        _check_size(tensor, spec, batch, memoryview(data[tensor.name]).nbytes, config)
+        _check_size(tensor, spec, batch, len(data[tensor.name]), config)
     return int(batch)
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from server.model import ModelVersion
     from server.model_config import ModelConfig
-    from server.statistics import Duration
+    from server.statistics import Durations
     from server.tensor_types import TensorSpec
 
 
@@ -39,6 +39,7 @@ def describe_config(model: ModelVersion) -> Any:
 def describe_statistics(model: ModelVersion) -> Any:
     """A ModelStatistics message; counts and times of one instant."""
     statistics = model.statistics
+    success = statistics.success
     with statistics.lock:
         message = service_pb2.ModelStatistics(
             name=model.config.name,
@@ -47,23 +48,16 @@ def describe_statistics(model: ModelVersion) -> Any:
             inference_count=statistics.inference_count,
             execution_count=statistics.execution_count,
             inference_stats=service_pb2.InferStatistics(
-                success=_duration(statistics.success),
-                fail=_duration(statistics.fail),
-                queue=_duration(statistics.queue),
-                compute_input=_duration(statistics.compute_input),
-                compute_infer=_duration(statistics.compute_infer),
-                compute_output=_duration(statistics.compute_output),
+                success=_duration(success.count, success.request_ns),
+                fail=_duration(statistics.fail.count, statistics.fail.request_ns),
+                queue=_duration(success.count, success.queue_ns),
+                **_compute(success),
                 cache_hit=service_pb2.StatisticDuration(),
                 cache_miss=service_pb2.StatisticDuration(),
             ),
         )
         for size, batch in sorted(statistics.batches.items()):
-            message.batch_stats.add(
-                batch_size=size,
-                compute_input=_duration(batch.compute_input),
-                compute_infer=_duration(batch.compute_infer),
-                compute_output=_duration(batch.compute_output),
-            )
+            message.batch_stats.add(batch_size=size, **_compute(batch))
     return message
 
 
@@ -72,5 +66,14 @@ def _add_tensors(target: Any, specs: Iterable[TensorSpec], *, batches: bool) -> 
         target.add(name=spec.name, datatype=spec.datatype, shape=(-1, *spec.dims) if batches else spec.dims)
 
 
-def _duration(duration: Duration) -> Any:
-    return service_pb2.StatisticDuration(count=duration.count, ns=duration.ns)
+def _compute(durations: Durations) -> dict[str, Any]:
+    """The three parts of an execution, by the names of their fields."""
+    return {
+        "compute_input": _duration(durations.count, durations.compute_input_ns),
+        "compute_infer": _duration(durations.count, durations.compute_infer_ns),
+        "compute_output": _duration(durations.count, durations.compute_output_ns),
+    }
+
+
+def _duration(count: int, ns: int) -> Any:
+    return service_pb2.StatisticDuration(count=count, ns=ns)

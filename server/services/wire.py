@@ -7,8 +7,7 @@ protobuf, and the tensors stay where gRPC put them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from tritonclient.grpc import service_pb2
 
@@ -17,8 +16,7 @@ _LENGTH_DELIMITED = 2
 _LONG_TAG = 0x80
 
 
-@dataclass(frozen=True, slots=True)
-class InferMessage:
+class InferMessage(NamedTuple):
     """A ModelInferRequest and its `raw_input_contents`, which are views of the message's own bytes."""
 
     request: Any
