@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from server.batching import Batcher, BatchingPolicy
+from server.errors import DeadlineUnreachable, InvalidRequest, ModelFailed, ShuttingDown
+from tests.server.workshop import FORGOTTEN, HANGING_SECONDS, Workshop, WorkshopInstance, answer, failure
+
+if TYPE_CHECKING:
+    from tests.server.conftest import OpenBench
+    from tests.server.workshop import Clock
+
+# A thread that dies says so, which pytest takes for a warning.
+dies = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+
+
+class Crash(BaseException):
+    """What no thread survives."""
+
+
+def test_one_poisoned_request_harms_no_other(open_bench: OpenBench) -> None:
+    """When a batch fails its requests are tried one by one, and only the one that fails alone is told so."""
+    bench = open_bench()
+    [busy] = bench.occupy()
+    futures = {payload: bench.submit(payload) for payload in ("a", "poison", "b")}
+    busy.finish()
+    bench.next_run().fail(ValueError("somewhere inside"))
+    for _ in range(3):
+        run = bench.next_run()
+        if run.payloads == ["poison"]:
+            run.fail(ValueError("secret path"))
+        else:
+            run.finish()
+    assert [answer(futures["a"]), answer(futures["b"])] == ["a!", "b!"]
+    assert isinstance(failure(futures["poison"]), ModelFailed)
+    assert bench.observed == [1, 1, 1]
+
+
+def test_a_failure_tells_nothing_of_the_inside(open_bench: OpenBench) -> None:
+    """The caller learns that the model failed, the log learns why."""
+    bench = open_bench()
+    future = bench.submit("a")
+    bench.next_run().fail(ValueError("secret path"))
+    assert str(failure(future)) == "the model failed on this request"
+
+
+def test_a_lone_request_that_fails_is_not_tried_again(open_bench: OpenBench) -> None:
+    """One failure is an answer."""
+    bench = open_bench()
+    first = bench.submit("a")
+    bench.next_run().fail(ValueError())
+    assert isinstance(failure(first), ModelFailed)
+    bench.submit("b")
+    assert bench.next_run().payloads == ["b"]
+    assert bench.workshop.executed == [["a"], ["b"]]
+
+
+def test_a_serving_error_reaches_the_caller_as_it_is(open_bench: OpenBench) -> None:
+    """An instance that knows what to tell the caller is quoted."""
+    bench = open_bench()
+    future = bench.submit("a")
+    error = InvalidRequest("too blue")
+    bench.next_run().fail(error)
+    assert failure(future) is error
+
+
+@dies
+def test_a_thread_that_dies_strands_nobody(open_bench: OpenBench) -> None:
+    """Its batch and what waits are told, the batch of another instance is answered, and nothing more is taken."""
+    bench = open_bench(instances=2)
+    dying, surviving = bench.submit("dying"), bench.submit("surviving")
+    runs = {run.payloads[0]: run for run in (bench.next_run(), bench.next_run())}
+    waiting, leaving = bench.submit("waiting"), bench.submit("leaving")
+    leaving.cancel()
+    runs["dying"].fail(Crash())
+    assert isinstance(failure(dying), ModelFailed)
+    assert isinstance(failure(waiting), ModelFailed)
+    runs["surviving"].finish()
+    assert answer(surviving) == "surviving!"
+    with pytest.raises(ShuttingDown):
+        bench.submit("late")
+    bench.batcher.close()
+    assert not bench.batcher.alive
+
+
+@dies
+@pytest.mark.parametrize("error", [ValueError(), Crash()])
+def test_a_thread_that_dies_amid_retries_strands_nobody(open_bench: OpenBench, error: BaseException) -> None:
+    """Whatever happens while the requests of a failed batch are tried one by one, each of them is answered."""
+    bench = open_bench()
+    [busy] = bench.occupy()
+    futures = [bench.submit(payload) for payload in "abc"]
+    busy.finish()
+    bench.next_run().fail(ValueError())
+    bench.next_run().finish()
+    bench.next_run().fail(error)
+    bench.workshop.run_alone()
+    assert answer(futures[0]) == "a!"
+    assert isinstance(failure(futures[1]), ModelFailed)
+    assert isinstance(failure(futures[2]), ModelFailed if isinstance(error, Crash) else type(None))
+
+
+@dies
+def test_an_observer_that_fails_strands_nobody(open_bench: OpenBench) -> None:
+    """A mistake in what looks on leaves no caller waiting."""
+    bench = open_bench(observe=lambda rows: rows // 0)
+    future = bench.submit("a")
+    waiting = bench.submit("b")
+    bench.workshop.run_alone()
+    assert isinstance(failure(future), ModelFailed)
+    assert isinstance(failure(waiting), ModelFailed)
+
+
+@dies
+def test_an_instance_that_answers_too_few_strands_nobody(open_bench: OpenBench) -> None:
+    """An instance that breaks its contract leaves no caller waiting."""
+    bench = open_bench()
+    [busy] = bench.occupy()
+    futures = [bench.submit("a"), bench.submit(FORGOTTEN)]
+    busy.finish()
+    bench.next_run().finish()
+    assert answer(futures[0]) == "a!"
+    assert isinstance(failure(futures[1]), ModelFailed)
+
+
+def test_closing_answers_what_was_accepted(open_bench: OpenBench) -> None:
+    """Closing takes nothing more, runs what waits without any window, and returns when the threads have ended."""
+    bench = open_bench(instances=2, max_queue_delay_seconds=4096.0)
+    before = bench.occupy()
+    futures = [bench.submit(str(number), rows=5) for number in range(5)]
+    closing = threading.Thread(target=bench.batcher.close)
+    closing.start()
+    assert sum(len(bench.next_run().payloads) for _ in range(1)) == 1
+    bench.workshop.run_alone()
+    closing.join(HANGING_SECONDS)
+    assert before[0].over.done()
+    assert [answer(future) for future in futures] == ["0!", "1!", "2!", "3!", "4!"]
+    with pytest.raises(ShuttingDown):
+        bench.submit("late")
+    bench.batcher.close()  # a second time does no harm
+
+
+def test_a_request_that_is_late_while_closing_is_told(open_bench: OpenBench) -> None:
+    """Draining answers everybody, those whose time has run out as well."""
+    bench = open_bench()
+    [busy] = bench.occupy()
+    late = bench.submit("late", within=2)
+    bench.clock.advance(2)
+    busy.finish()
+    bench.batcher.close()
+    assert isinstance(failure(late), DeadlineUnreachable)
+
+
+def test_every_size_is_warm_on_every_instance(open_bench: OpenBench) -> None:
+    """Nobody meets a batch size that an instance has not run before."""
+    bench = open_bench(instances=3, max_rows=5)
+    assert set(bench.workshop.warmed) == {(number, rows) for number in range(3) for rows in range(1, 6)}
+
+
+def test_the_batcher_takes_nothing_before_it_is_warm(clock: Clock) -> None:
+    """A batcher that was not started refuses."""
+    batcher = _batcher(clock)
+    with pytest.raises(ShuttingDown):
+        batcher.submit("a", 1)
+
+
+@pytest.mark.parametrize("error", [ValueError("no weights"), Crash()])
+def test_a_warm_up_that_fails_leaves_no_thread(clock: Clock, error: BaseException) -> None:
+    """Starting raises what the instance raised, once all threads have ended."""
+    batcher = _batcher(clock, None, error, None)
+    before = threading.active_count()
+    with pytest.raises(type(error)) as raised:
+        batcher.start()
+    assert raised.value is error
+    assert threading.active_count() == before
+    with pytest.raises(ShuttingDown):
+        batcher.submit("a", 1)
+
+
+def test_too_few_threads_leave_no_thread(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system gives fewer threads than there are instances, those that did start end again."""
+    batcher = _batcher(clock, None, None, None)
+    before, starts, start = threading.active_count(), [0], threading.Thread.start
+
+    def start_two(thread: threading.Thread) -> None:
+        starts[0] += 1
+        if starts[0] > 2:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_two)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        batcher.start()
+    assert threading.active_count() == before
+
+
+def _batcher(clock: Clock, *unfit: BaseException | None) -> Batcher[str, str]:
+    """A batcher that is not started, with an instance for each of `unfit`."""
+    workshop = Workshop(clock, lambda _rows: 1.0)
+    instances = [WorkshopInstance(workshop, number, error) for number, error in enumerate(unfit)]
+    return Batcher("model", instances, BatchingPolicy(), lambda _rows, _execution: None)
