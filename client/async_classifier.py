@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from client.arguments import (
@@ -57,6 +59,7 @@ class AsyncClassifier:
         self._connection = AsyncConnection(url, credentials, channel_options)
         self._conversation = Conversation(model, version)
         self._timeout_seconds = timeout_seconds
+        self._tasks: set[asyncio.Task[list[Result]]] = set()
 
     async def classify(
         self,
@@ -129,6 +132,7 @@ class AsyncClassifier:
     async def close(self) -> None:
         """Gives up what is under way and closes the connection."""
         await self._connection.close()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def __aenter__(self) -> AsyncClassifier:  # noqa: PYI034 - typing.Self needs Python 3.11
         return self
@@ -144,8 +148,12 @@ class AsyncClassifier:
         conversation = self._conversation
         stream = self._connection.open_stream()
 
-        async def classify(batch: list[Image]) -> list[Result]:
-            return await self._connection.carry_out(conversation.classify_batch(batch, top_k), timeout_seconds, stream)
+        def classify(batch: list[Image]) -> asyncio.Task[list[Result]]:
+            steps = conversation.classify_batch(batch, top_k)
+            task = asyncio.create_task(self._connection.carry_out(steps, timeout_seconds, stream))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            return task
 
         source = _each(images)
         try:
@@ -156,8 +164,9 @@ class AsyncClassifier:
                     if conversation.settled:
                         break
             size = conversation.batch_size(concurrency)
-            async for result in map_in_order_async(classify, source, size, concurrency // size):
-                yield result
+            async with aclosing(map_in_order_async(classify, source, size, concurrency // size)) as results:
+                async for result in results:
+                    yield result
         finally:
             await stream.close()
 

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
     from typing import Any
 
 ItemT = TypeVar("ItemT")
@@ -50,19 +50,19 @@ def map_in_order(
 
 
 async def map_in_order_async(
-    function: Callable[[list[ItemT]], Coroutine[Any, Any, list[ResultT]]],
+    start: Callable[[list[ItemT]], asyncio.Task[list[ResultT]]],
     items: AsyncIterator[ItemT],
     batch_size: int,
     batches: int,
-) -> AsyncIterator[ResultT]:
-    """As `map_in_order`, with tasks; results are yielded while the next item is awaited."""
+) -> AsyncGenerator[ResultT, None]:
+    """As `map_in_order`, with tasks that `start` makes; results are yielded while the next item is awaited."""
     pending: deque[asyncio.Task[list[ResultT]]] = deque()
     batch: list[ItemT] = []
     pull: asyncio.Task[Any] | None = asyncio.create_task(_next(items))
     try:
         while pull or batch or pending:
             if batch and (len(batch) == batch_size or not pending or not pull):
-                pending.append(asyncio.create_task(function(batch)))
+                pending.append(start(batch))
                 batch = []
             wanted = pull if len(pending) < batches else None
             await asyncio.wait([*([wanted] if wanted else []), *list(pending)[:1]], return_when=asyncio.FIRST_COMPLETED)

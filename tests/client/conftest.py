@@ -4,20 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import io
+import signal
+import sys
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 from PIL import Image
 
 from client import AsyncClassifier, Classifier
-from tests.client import servers
+from tests.torchscript_models import Colours, write_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from client import Classification, Result
+    from tests.serving import ServerProcess
 
+    StartServer = Callable[..., AbstractContextManager[ServerProcess]]
+
+TRITON_START_SECONDS = 240  # the first start downloads it
+CONFIG = """
+    platform: "pytorch_libtorch" max_batch_size: 4 dynamic_batching { }
+    input [ { name: "INPUT__0" data_type: TYPE_UINT8 dims: [32, 32, 3] } ]
+    output [ { name: "OUTPUT__0" data_type: TYPE_FP32 dims: [3] label_filename: "labels.txt" } ]
+    parameters { key: "CROP_FRACTION" value { string_value: "0.5" } }
+"""
 COLOURS = {"red": (250, 10, 10), "green": (10, 250, 10), "blue": (10, 10, 250)}
 
 
@@ -47,24 +60,31 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model repository with the models `colour` and, not loadable, `broken`."""
+    """A model repository with `colour`, which says how red, green and blue an image is, and `broken`, not loadable."""
     directory = tmp_path_factory.mktemp("repository")
-    servers.write_repository(directory)
+    for name in ("colour", "broken"):
+        model = write_model(directory / name, Colours(channels_first=False), CONFIG)
+        (model / "labels.txt").write_text("red\ngreen: leaf\nbleu café\n", encoding="utf-8")
+    (directory / "broken" / "1" / "model.pt").write_bytes(b"no model")
     return directory
 
 
 @pytest.fixture(scope="session")
-def running_server(repository: Path) -> Iterator[str]:
+def running_server(repository: Path, start_server: StartServer) -> Iterator[str]:
     """The gRPC address of CoordServe's server on that repository."""
-    with servers.started(servers.COORDSERVE, repository, "--no-strict-readiness") as address:
-        yield address
+    with start_server(repository, "--no-strict-readiness") as server:
+        yield server.grpc_address
 
 
 @pytest.fixture(scope="session")
-def running_triton(repository: Path) -> Iterator[str]:
+def running_triton(repository: Path, start_server: StartServer) -> Iterator[str]:
     """The gRPC address of a real Triton on that repository."""
-    with servers.started(servers.TRITON, repository, "--exit-on-error=false") as address:
-        yield address
+    command = (sys.executable, "-m", "deploy.triton", "--http-port", "0")
+    with start_server(repository, "--exit-on-error=false", command=command, loaded=False) as triton:
+        triton.wait_for("Started Metrics Service", TRITON_START_SECONDS)
+        yield triton.grpc_address
+        triton.send_signal(signal.SIGINT)
+        triton.wait_exit()
 
 
 class Client(Protocol):

@@ -325,6 +325,18 @@ def test_breaking_off_stops_the_stream(photos: list[bytes]) -> None:
         assert best([classifier.classify(photos[1])]) == [1]
 
 
+@pytest.mark.parametrize("servicer", [NativeServicer, PlainServicer])
+async def test_closing_ends_bulk_work_that_was_broken_off(photos: list[bytes], servicer: Any) -> None:
+    """No task outlives the client and none fails unheard, though nobody closed the iterator."""
+    with serving(servicer()) as url:
+        async with AsyncClassifier(url) as classifier:
+            results = classifier.classify_many(itertools.cycle(photos))
+            assert best([await anext(results) for _ in range(4)]) == [0, 1, 2, 0]
+        running = {task for task in asyncio.all_tasks() if "carry_out" in repr(task)}
+
+    assert running == set()
+
+
 async def test_closed_clients_say_so(photos: list[bytes]) -> None:
     """Using a client after its end is an error of the client's own kind."""
     with serving(NativeServicer()) as url:

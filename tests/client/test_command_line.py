@@ -9,20 +9,20 @@ import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from client.command_line import main
-from tests.client.servers import ROOT
 from tests.client.servicers import Gate, NativeServicer, PlainServicer, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 NOBODY = "127.0.0.1:1"
 COMMAND = [sys.executable, "-m", "client"]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")

@@ -47,8 +47,11 @@ class Doubling:
         self._odd_one_done.set()
         return [2 * item for item in batch]
 
-    async def in_task(self, batch: list[int]) -> list[int]:
+    def in_task(self, batch: list[int]) -> asyncio.Task[list[int]]:
         """Lets earlier batches end later."""
+        return asyncio.create_task(self._double(batch))
+
+    async def _double(self, batch: list[int]) -> list[int]:
         self.sizes.append(len(batch))
         for _ in range(max(0, 20 - batch[0])):
             await asyncio.sleep(0)
@@ -157,7 +160,11 @@ async def test_failure_in_an_event_loop_cancels_what_is_under_way() -> None:
         return batch
 
     with pytest.raises(ValueError, match="zero"):
-        await anext(map_in_order_async(fail_at_zero, aiter(Source(itertools.count())), 1, 8))
+        await anext(
+            map_in_order_async(
+                lambda batch: asyncio.create_task(fail_at_zero(batch)), aiter(Source(itertools.count())), 1, 8
+            )
+        )
     assert set(cancelled) <= set(range(1, 8))
     assert len(asyncio.all_tasks()) == 1
 
