@@ -49,5 +49,7 @@ class CostModel:
 
     def _cheapest(self) -> int:
         per_row = {rows: seconds / rows for rows, seconds in enumerate(self._base) if seconds > 0}
+        if not per_row:
+            return len(self._base) - 1  # too fast for the clock
         best = min(per_row.values())
         return next(rows for rows, seconds in per_row.items() if seconds <= best * _WORTHWHILE)

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from server.batching import Execution, Reply
+from server.statistics import FAILURE_REASONS, ModelStatistics
+
+_MS = 1_000_000
+
+
+def _reply(arrived_ms: int = 0, rows: int = 3) -> Reply[str]:
+    """Waited until 10 ms, then 1 ms for input, 20 for computing, 2 for output."""
+    execution = Execution(["a"], 10 * _MS, 11 * _MS, 31 * _MS, 33 * _MS)
+    return Reply("a", arrived_ms * _MS, rows, execution)
+
+
+def test_a_request_is_charged_the_whole_duration_of_its_batch() -> None:
+    """Durations grow with every request that succeeded, by its own waiting and all of its batch's work."""
+    statistics = ModelStatistics()
+    statistics.succeeded(2, _reply(arrived_ms=4), 40 * _MS)
+    statistics.succeeded(1, _reply(arrived_ms=9), 41 * _MS)
+    total = statistics.success
+    assert (total.count, statistics.inference_count) == (2, 3)
+    assert total.request_ns == (36 + 32) * _MS
+    assert total.queue_ns == (6 + 1) * _MS
+    assert total.compute_input_ns == 2 * 1 * _MS
+    assert total.compute_infer_ns == 2 * 20 * _MS
+    assert total.compute_output_ns == 2 * 2 * _MS
+    assert statistics.execution_count == 0
+
+
+def test_executions_are_counted_by_their_rows() -> None:
+    """A batch counts once, whoever was in it, under its size."""
+    statistics = ModelStatistics()
+    before_ms = time.time_ns() // _MS
+    for rows in (3, 1, 3):
+        statistics.executed(rows, _reply().execution)
+    assert statistics.execution_count == 3
+    assert {rows: batch.count for rows, batch in statistics.batches.items()} == {3: 2, 1: 1}
+    assert statistics.batches[3].compute_infer_ns == 2 * 20 * _MS
+    assert statistics.last_inference_ms >= before_ms
+    assert (statistics.inference_count, statistics.success.count) == (0, 0)
+
+
+@pytest.mark.parametrize("reason", FAILURE_REASONS)
+def test_a_failure_counts_under_its_reason_alone(reason: str) -> None:
+    """What failed adds to no duration but that of failures."""
+    statistics = ModelStatistics()
+    statistics.failed(reason, 5 * _MS)
+    assert statistics.failures == dict.fromkeys(FAILURE_REASONS, 0) | {reason: 1}
+    assert (statistics.fail.count, statistics.fail.request_ns) == (1, 5 * _MS)
+    assert (statistics.success.count, statistics.inference_count) == (0, 0)
+
+
+def test_histograms_tell_where_the_time_went() -> None:
+    """Request, queue and compute time of each request that succeeded are in the histograms, in seconds."""
+    statistics = ModelStatistics()
+    statistics.succeeded(1, _reply(arrived_ms=4), 40 * _MS)
+    statistics.failed("OTHER", 99 * _MS)
+    sums = [statistics.request_seconds.sum, statistics.queue_seconds.sum, statistics.compute_seconds.sum]
+    assert sums == pytest.approx([0.036, 0.006, 0.023])
+    assert dict(statistics.request_seconds.cumulative())["+Inf"] == 1
+
+
+def test_threads_that_write_at_once_lose_no_count() -> None:
+    """Instances and the network count at the same time."""
+    statistics = ModelStatistics()
+
+    def count() -> None:
+        for _ in range(500):
+            statistics.executed(2, _reply().execution)
+            statistics.succeeded(1, _reply(), 40 * _MS)
+            statistics.failed("OTHER", 1)
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert statistics.execution_count == statistics.batches[2].count == 2000
+    assert statistics.success.count == statistics.inference_count == 2000
+    assert statistics.fail.count == statistics.failures["OTHER"] == 2000
