@@ -8,26 +8,28 @@ import os
 import sys
 
 from server.cpus import usable_cores
-from server.errors import StartError
 from server.settings import Settings
 
 
 def main() -> int:
-    """Run the server; the exit status is 0 after a clean stop and 1 when it could not start."""
+    """Run the server; the exit status is 0 after a clean stop, 1 when it could not start, 2 for a wrong option."""
     settings = Settings.from_command_line(sys.argv[1:], os.environ)
     logging.basicConfig(
         level=settings.log_level.upper(),
         format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
         stream=sys.stderr,
     )
-    # Must be in the environment before torch is imported: OpenMP reads it once, and spinning threads cost a lot.
+    # Must be in the environment before torch and grpc are imported, which read it once. Spinning threads cost a lot;
+    # gRPC's core writes what has gone wrong beside those who are told anyway.
     os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     return asyncio.run(_serve(settings))
 
 
 async def _serve(settings: Settings) -> int:
-    from server.app import Application  # noqa: PLC0415 - imports torch, see above
+    from server.app import Application  # noqa: PLC0415 - see above
+    from server.errors import StartError  # noqa: PLC0415
 
     try:
         await Application(settings).run()

@@ -8,13 +8,14 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 CONTROL_MODES = ("none", "explicit")
 LOG_LEVELS = ("debug", "info", "warning", "error")
+_YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
 def _setting(default: Any, text: str, kind: type = str, **more: Any) -> Any:
@@ -57,7 +58,7 @@ class Settings:
         Raises:
             SystemExit: with status 2 after one line on standard error, when a value is not usable.
         """
-        parser = argparse.ArgumentParser(
+        parser = _Parser(
             prog="python -m server",
             description="Serve a model repository over gRPC.",
             epilog="Each option can also be set by a variable: --grpc-port by COORDSERVE_GRPC_PORT.",
@@ -85,13 +86,23 @@ class Settings:
             parser.error("--load-model needs --model-control-mode explicit")
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that answers a mistake with one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Tell the mistake and exit."""
+        self.exit(2, f"coordserve: {message} (--help shows the options)\n")
+
+
 def _add_option(
     parser: argparse.ArgumentParser, name: str, default: Any, metadata: dict[str, Any], environment: Mapping[str, str]
 ) -> None:
     option, kind, text = "--" + name.replace("_", "-"), metadata.pop("type"), metadata.pop("help")
     value = environment.get("COORDSERVE_" + name.upper())
     if kind is bool:
-        enabled = default if value is None else value.lower() in ("1", "true", "yes", "on")
+        if value is not None and value.lower() not in (*_YES, *_NO):
+            parser.error(f"COORDSERVE_{name.upper()} must be one of {', '.join((*_YES, *_NO))}")
+        enabled = default if value is None else value.lower() in _YES
         parser.add_argument(option, action=argparse.BooleanOptionalAction, default=enabled, help=text)
     elif metadata.get("action") == "append":
         parser.add_argument(option, default=value.split(",") if value else [], metavar="NAME", help=text, **metadata)
