@@ -5,15 +5,18 @@
     SIGTERM   not ready, but still serving, until load balancers have noticed (`lame_duck_seconds`)
     stop      nothing new; what was accepted is answered (`grace_seconds` at most); exit
 
-SIGINT, from a person at a terminal, skips the lame duck.
+SIGINT, from a person at a terminal, skips the lame duck, or cuts it short.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
+import os
 import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version as package_version
 from typing import TYPE_CHECKING, Any
@@ -45,6 +48,9 @@ logger = logging.getLogger(__name__)
 
 VERSION = package_version("coordserve")
 
+# Threads without work need a moment to end, even if the grace period is over.
+_LAST_MOMENT_SECONDS = 1.0
+
 
 class Application:
     """Everything that makes up one server process."""
@@ -59,7 +65,7 @@ class Application:
         self._cores = usable_cores()
         self._serving = False
         self._stopping = asyncio.Event()
-        self._lame_duck_seconds = settings.lame_duck_seconds
+        self._interrupted = asyncio.Event()
         self._repository = ModelRepository(settings.model_repository, self._load_version)
         self._names = list(settings.load_model) if self._explicit else self._repository.names()
         self._repository.check_configs(self._names)
@@ -90,8 +96,10 @@ class Application:
             await self._listen()
             await self._load()
             await self._stopping.wait()
+            await self._lame_duck()
         finally:
             await self._shut_down()
+        logger.info("stopped")
 
     async def _listen(self) -> None:
         settings = self._settings
@@ -114,24 +122,37 @@ class Application:
         failed = [entry for entry in self._repository.index() if entry.name in self._names and entry.reason]
         gc.collect()
         gc.freeze()  # what is loaded stays: collections need not walk it, which would show in the tail of latencies
+        if self._stopping.is_set():
+            return
         ready = self._repository.ready()
         self._serving = bool(ready or not self._names) and not (failed and self._settings.strict_readiness)
         await self._health.set_serving(serving=self._serving)
         names = ", ".join(f"{model.config.name}/{model.version}" for model in ready) or "no model"
         logger.info("%s: serving %s", "ready" if self._serving else "NOT ready", names)
 
+    async def _lame_duck(self) -> None:
+        """Go on serving, but not ready, until load balancers have noticed."""
+        if not self._serving:
+            return
+        self._serving = False
+        await self._health.set_serving(serving=False)
+        seconds = self._settings.lame_duck_seconds
+        logger.info("not ready any more; serving for another %.1f s", 0 if self._interrupted.is_set() else seconds)
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._interrupted.wait(), seconds)
+
     async def _shut_down(self) -> None:
-        settings = self._settings
-        if self._serving:
-            self._serving = False
-            await self._health.set_serving(serving=False)
-            logger.info("not ready any more; serving for another %.1f s", self._lame_duck_seconds)
-            await asyncio.sleep(self._lame_duck_seconds)
-        await self._grpc.stop(settings.grace_seconds)
-        await asyncio.to_thread(self._repository.close, settings.grace_seconds)
+        """Answer what was accepted, and end."""
+        end = time.monotonic() + self._settings.grace_seconds
+        await self._health.close()
+        await self._grpc.stop(self._settings.grace_seconds)
+        remaining = max(end - time.monotonic(), _LAST_MOMENT_SECONDS)
+        ended = await asyncio.to_thread(self._repository.close, remaining)
         await self._http.stop()
         self._decoders.shutdown(wait=False, cancel_futures=True)
-        logger.info("stopped")
+        if not ended:
+            logging.shutdown()
+            os._exit(1)  # a thread inside a model cannot be ended, and Python would wait for it
 
     def _handle_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -139,7 +160,7 @@ class Application:
         loop.add_signal_handler(signal.SIGINT, self._interrupt)
 
     def _interrupt(self) -> None:
-        self._lame_duck_seconds = 0.0
+        self._interrupted.set()
         self._stopping.set()
 
     @property

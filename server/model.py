@@ -90,5 +90,9 @@ class ModelVersion:
         return self._closed.wait(timeout_seconds)
 
     def _close(self) -> None:
+        """Wait for the instances in a thread: who gives back the last lease may be the event loop."""
+        threading.Thread(target=self._join, name=f"{self.config.name}-close").start()
+
+    def _join(self) -> None:
         self.batcher.close()
         self._closed.set()

@@ -12,6 +12,7 @@ import enum
 import logging
 import re
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -77,6 +78,8 @@ class ModelRepository:
         self._load_version = load_version
         self._models: dict[str, _Model] = {}
         self._changing = threading.Lock()  # one load or unload at a time
+        self._retired: list[ModelVersion] = []  # those that may still have work
+        self._closed = False
 
     # Looking up.
 
@@ -164,17 +167,18 @@ class ModelRepository:
             LoadError: it did not load; what served before goes on serving.
         """
         with self._changing:
+            if self._closed:
+                raise LoadError("the server is stopping")
             try:
                 loaded = self._load_versions(name, config_override)
             except (ConfigError, EngineError, ModelFailed) as error:
                 logger.error("%s: not loaded: %s", name, error)  # noqa: TRY400 - the message says it all
                 raise LoadError(str(error)) from error
             model = self._models[name]
-            retired = model.ready
+            replaced = model.ready
             model.ready = {version.version: version for version in loaded}
             model.states = dict.fromkeys(model.ready, (State.READY, ""))
-        for version in retired.values():
-            version.retire()
+            self._retire(replaced)
 
     def unload(self, name: str) -> None:
         """Take a model out of service; requests that it has accepted are answered.
@@ -186,22 +190,32 @@ class ModelRepository:
             model = self._models.get(name)
             if model is None or not model.ready:
                 raise ModelNotFound(f"Request for unknown model: '{name}' is not found")
-            retired, model.ready = model.ready, {}
-            model.states = dict.fromkeys(retired, (State.UNAVAILABLE, "unloaded"))
-        for version in retired.values():
-            version.retire()
+            unloaded, model.ready = model.ready, {}
+            model.states = dict.fromkeys(unloaded, (State.UNAVAILABLE, "unloaded"))
+            self._retire(unloaded)
         logger.info("%s: unloaded", name)
 
-    def close(self, timeout_seconds: float) -> None:
-        """Answer what was accepted and end every version's threads."""
-        versions = self.ready()
+    def close(self, timeout_seconds: float) -> bool:
+        """Answer what was accepted and end every version's threads; false if that takes longer."""
+        end = time.monotonic() + timeout_seconds
+        self._closed = True
+        if not self._changing.acquire(timeout=timeout_seconds):
+            logger.warning("a model was still loading at the end of the grace period")
+            return False
         for model in self._models.values():
-            model.ready = {}
-        for version in versions:
+            ready, model.ready = model.ready, {}
+            self._retire(ready)
+        self._changing.release()
+        late = [version for version in self._retired if not version.wait_closed(max(0.0, end - time.monotonic()))]
+        for version in late:
+            logger.warning("%s: requests were still running at the end of the grace period", version.config.name)
+        return not late
+
+    def _retire(self, versions: dict[int, ModelVersion]) -> None:
+        self._retired = [version for version in self._retired if not version.wait_closed(0)]
+        for version in versions.values():
             version.retire()
-        for version in versions:
-            if not version.wait_closed(timeout_seconds):
-                logger.warning("%s: requests were still running at the end of the grace period", version.config.name)
+            self._retired.append(version)
 
     def _read_config(self, name: str) -> ModelConfig:
         if name not in self.names():  # a name from the wire must not lead out of the directory

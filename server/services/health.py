@@ -28,11 +28,18 @@ class HealthServicer:
     def __init__(self, services: list[str]) -> None:
         self._serving = dict.fromkeys(["", *services], False)
         self._changed = asyncio.Condition()
+        self._closed = False
 
     async def set_serving(self, *, serving: bool) -> None:
         """Tell everybody who watches."""
         async with self._changed:
             self._serving = dict.fromkeys(self._serving, serving)
+            self._changed.notify_all()
+
+    async def close(self) -> None:
+        """End what watches, which would keep a server from stopping."""
+        async with self._changed:
+            self._closed = True
             self._changed.notify_all()
 
     async def Check(self, request: Any, _call: Call) -> Any:
@@ -47,7 +54,9 @@ class HealthServicer:
         told = None
         while True:
             async with self._changed:
-                await self._changed.wait_for(lambda: self._status(service) != told)  # noqa: B023 - `told` as it is now
+                await self._changed.wait_for(lambda: self._closed or self._status(service) != told)  # noqa: B023 - now
+                if self._status(service) == told:
+                    return
                 told = self._status(service)
             yield health_pb2.HealthCheckResponse(status=told)
 
