@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from server.cpus import usable_cores
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _QUOTAS = [
     ("max", "100000", 16),  # no limit: what affinity leaves
