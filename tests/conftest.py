@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import serving
+pytest.register_assert_rewrite("tests.serving", "tests.integration.rows", "tests.integration.books")
+
+from tests import serving  # noqa: E402 - its assertions must be rewritten first
 
 if TYPE_CHECKING:
     from collections.abc import Callable

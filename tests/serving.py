@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import signal
     from collections.abc import Callable, Iterator, Sequence
 
+    from prometheus_client.samples import Sample
+
 COORDSERVE = (sys.executable, "-m", "server")
 
 # Bounds for what hangs, no measures: imports alone take long on a busy machine.
@@ -30,27 +32,27 @@ _LOADED = re.compile(r"ready: serving |Started Metrics Service", re.IGNORECASE)
 
 
 class Samples:
-    """One scrape of /metrics."""
+    """One scrape of /metrics; names are without `_total`, which the parser adds to every counter."""
 
     def __init__(self, page: str) -> None:
         self._samples = [sample for family in text_string_to_metric_families(page) for sample in family.samples]
 
     def total(self, name: str, **labels: str) -> float:
         """The sum of the samples of this name that have these labels; a name that is missing is an error."""
-        values = [
-            sample.value for sample in self._samples if sample.name == name and labels.items() <= sample.labels.items()
-        ]
-        assert values, f"no {name} {labels} on the page"
-        return sum(values)
+        return sum(sample.value for sample in self._named(name) if labels.items() <= sample.labels.items())
 
     def by_labels(self, name: str, *keys: str) -> dict[tuple[str, ...], float]:
         """The sums of the samples of this name, by the values of the labels `keys`."""
         sums: dict[tuple[str, ...], float] = {}
-        for sample in self._samples:
-            if sample.name == name:
-                group = tuple(sample.labels[key] for key in keys)
-                sums[group] = sums.get(group, 0.0) + sample.value
+        for sample in self._named(name):
+            group = tuple(sample.labels[key] for key in keys)
+            sums[group] = sums.get(group, 0.0) + sample.value
         return sums
+
+    def _named(self, name: str) -> list[Sample]:
+        samples = [sample for sample in self._samples if sample.name.removesuffix("_total") == name]
+        assert samples, f"no {name} on the page"
+        return samples
 
 
 class ServerProcess:

@@ -22,16 +22,16 @@ class Worker(torch.nn.Module):
         """`rounds` of work for each row in any case."""
         super().__init__()
         self.rounds = rounds
-        self.register_buffer("matrix", torch.eye(192))
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
         """Work, then answer."""
         if bool((rows[:, 1] < 0).any()):
             raise ValueError("poison")
-        product = self.matrix
+        matrix = torch.full([192, 192], 1 / 192)
+        product = matrix
         for _ in range(int(rows[:, 1].sum()) + self.rounds * rows.shape[0]):
-            product = product @ self.matrix
-        return rows[:, :1] + product[0, 1].to(torch.int64)
+            product = product @ matrix
+        return rows[:, :1] + product[0, 0].to(torch.int64)
 
 
 class Constant(torch.nn.Module):

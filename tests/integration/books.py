@@ -1,0 +1,53 @@
+"""The server's accounts on /metrics: what came in must have gone out, and each thing once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.serving import Samples, ServerProcess
+
+_METHOD = ("grpc_service", "grpc_method")
+
+
+def at_rest(samples: Samples) -> bool:
+    """Whether every call that has started has ended, and no instance has work."""
+    started = samples.by_labels("grpc_server_started", *_METHOD)
+    handled = samples.by_labels("grpc_server_handled", *_METHOD)
+    busy = samples.total("coordserve_instances_busy")
+    return started == handled and busy == 0 and samples.total("nv_inference_pending_request_count") == 0
+
+
+def check_books(server: ServerProcess) -> Samples:
+    """Wait until nothing is under way any more, then check what must agree; returns that scrape."""
+    samples = server.metrics_when(at_rest)
+    executions = samples.by_labels("nv_inference_exec_count", "model", "version")
+    assert executions == samples.by_labels("coordserve_batch_size_count", "model", "version")
+    successes = samples.by_labels("nv_inference_request_success", "model", "version")
+    assert successes == samples.by_labels("coordserve_request_duration_seconds_count", "model", "version")
+    return samples
+
+
+class Account:
+    """What happened to one model and one method of it since this was made; requests must all be valid."""
+
+    def __init__(self, server: ServerProcess, model: str, method: str = "ModelInfer") -> None:
+        self._server = server
+        self._model = model
+        self._method = method
+        self._before = check_books(server)
+
+    def settle(self) -> dict[str, int]:
+        """Wait for the end of everything; returns how many were `started`, a `success`, or failed by reason."""
+        after = check_books(self._server)
+        sums = self._sums(after)
+        before = self._sums(self._before)
+        return {key: int(sums[key] - before.get(key, 0)) for key in sums}
+
+    def _sums(self, samples: Samples) -> dict[str, float]:
+        failures = samples.by_labels("nv_inference_request_failure", "model", "reason")
+        return {
+            "started": samples.total("grpc_server_started", grpc_method=self._method),
+            "success": samples.total("nv_inference_request_success", model=self._model),
+            **{reason: count for (model, reason), count in failures.items() if model == self._model},
+        }

@@ -1,0 +1,100 @@
+"""One server that most of these tests share, and what they ask it."""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.integration import rows
+from tests.integration.books import check_books
+from tests.torchscript_models import BATCHING, ROWS, Colours, Widen, Worker, write_model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    import grpc
+
+    from tests.serving import ServerProcess
+
+# One instance, a short queue: easy to fill.
+NARROW = """
+    platform: "pytorch_libtorch"  max_batch_size: 4  instance_group [ { count: 1 } ]
+    dynamic_batching { default_queue_policy { max_queue_size: 8 } }
+"""
+HASTY = """
+    platform: "pytorch_libtorch"  max_batch_size: 4  instance_group [ { count: 1 } ]
+    dynamic_batching { default_queue_policy { default_timeout_microseconds: 200000 } }
+"""
+IMAGE = """
+    platform: "pytorch_libtorch"  max_batch_size: 8  dynamic_batching { }
+    input [ { name: "INPUT__0" data_type: %s dims: [%s] } ]
+    output [ { name: "OUTPUT__0" data_type: TYPE_FP32 dims: [3] label_filename: "labels.txt" } ]
+"""
+WIDE = ROWS.replace("dims: [1]", "dims: [32768]")
+
+
+def write_repository(directory: Path) -> None:
+    """The models of the shared server."""
+    write_model(directory / "worker", Worker(), BATCHING + ROWS)
+    write_model(directory / "narrow", Worker(), NARROW + ROWS)
+    write_model(directory / "steady", Worker(rounds=100), NARROW + ROWS)
+    write_model(directory / "hasty", Worker(), HASTY + ROWS)
+    write_model(directory / "wide", Widen(), BATCHING + WIDE)
+    hwc = write_model(directory / "colours", Colours(channels_first=False), IMAGE % ("TYPE_UINT8", "16, 24, 3"))
+    chw = write_model(directory / "planes", Colours(channels_first=True), IMAGE % ("TYPE_FP32", "3, 16, 24"))
+    for images in (hwc, chw):
+        (images / "labels.txt").write_text("red\ngreen\n", encoding="utf-8")  # blue has none
+
+
+@pytest.fixture(scope="session")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shared server's model repository."""
+    directory = tmp_path_factory.mktemp("models")
+    write_repository(directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def server(
+    repository: Path, start_server: Callable[..., AbstractContextManager[ServerProcess]]
+) -> Iterator[ServerProcess]:
+    """The shared server; whatever the tests did to it, in the end its books balance and it stops well."""
+    models = [f"--load-model={path.name}" for path in repository.iterdir()]
+    limits = ("--max-message-bytes", str(4 << 20), "--max-image-bytes", str(1 << 20))
+    with start_server(repository, "--model-control-mode", "explicit", *models, *limits) as server:
+        yield server
+        check_books(server)
+        server.send_signal(signal.SIGINT)
+        assert server.wait_exit() == 0
+        assert "nobody thought of" not in server.log
+        # The only traces are those of the inputs that made a model raise.
+        assert server.log.count("Traceback (most recent") == server.log.count(": an execution failed"), server.log
+
+
+@pytest.fixture
+def channel(server: ServerProcess) -> Iterator[grpc.Channel]:
+    """A connection to the shared server that no other test has."""
+    with rows.own_connection(server.grpc_address) as channel:
+        yield channel
+
+
+@pytest.fixture
+def inference(channel: grpc.Channel) -> Any:
+    """The Open Inference Protocol on `channel`."""
+    return rows.stub(channel)
+
+
+@pytest.fixture(scope="session")
+def rounds_per_second(server: ServerProcess) -> int:
+    """How many rounds of work a model of rows does in a second here and now, roughly."""
+    with rows.own_connection(server.grpc_address) as channel:
+        infer = rows.stub(channel).ModelInfer
+        infer(rows.request("worker", 1, 100))
+        started = time.perf_counter()
+        infer(rows.request("worker", 1, 1000))
+        return int(1000 / (time.perf_counter() - started))

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from tritonclient.grpc import service_pb2
+
+from tests.integration import rows
+from tests.integration.gates import Gate
+from tests.torchscript_models import BATCHING, ROWS, Worker, write_model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from tests.serving import ServerProcess
+
+    StartServer = Callable[..., AbstractContextManager[ServerProcess]]
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+FOREVER = 1_000_000_000  # rounds of work
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A repository with one model of rows, `worker`."""
+    write_model(tmp_path / "worker", Worker(), BATCHING + ROWS)
+    return tmp_path
+
+
+class Probes:
+    """Everybody who may ask whether a server is ready."""
+
+    def __init__(self, server: ServerProcess, channel: grpc.Channel) -> None:
+        self._server = server
+        self._inference = rows.stub(channel)
+        self._health = health_pb2_grpc.HealthStub(channel)
+
+    def watch(self) -> Iterator[int]:
+        """The status, each time it changes."""
+        return (answer.status for answer in self._health.Watch(health_pb2.HealthCheckRequest()))
+
+    def answers(self) -> set[bool]:
+        """Whether the server is ready, as each of them is told."""
+        status, _ = self._server.get("/readyz")
+        checked = self._health.Check(health_pb2.HealthCheckRequest())
+        ready = self._inference.ServerReady(service_pb2.ServerReadyRequest())
+        return {status == 200, checked.status == SERVING, ready.ready}
+
+    def alive(self) -> bool:
+        """Whether the process says that it lives."""
+        status, _ = self._server.get("/healthz")
+        return status == 200 and bool(self._inference.ServerLive(service_pb2.ServerLiveRequest()).live)
+
+
+def test_ready_once_every_model_is_loaded_and_sigint_ends_at_once(repository: Path, start_server: StartServer) -> None:
+    """While models load, probes are answered but not ready; then they are; SIGINT waits for no load balancer."""
+    gate = Gate(write_model(repository / "gated", Worker(), BATCHING + ROWS))
+    with start_server(repository, "--lame-duck-seconds", "600", loaded=False) as server:
+        gate.let_pass()  # the configuration is checked first
+        held = gate.wait()  # loading has begun
+        with rows.own_connection(server.grpc_address) as channel:
+            probes = Probes(server, channel)
+            statuses = probes.watch()
+            assert next(statuses) == NOT_SERVING
+            assert probes.answers() == {False}
+            assert probes.alive()
+            os.close(held)
+            assert next(statuses) == SERVING
+            assert probes.answers() == {True}
+            server.send_signal(signal.SIGINT)
+            assert next(statuses) == NOT_SERVING
+            assert server.wait_exit() == 0
+
+
+def test_sigterm_keeps_answering_and_loses_nothing_that_was_accepted(
+    repository: Path, start_server: StartServer
+) -> None:
+    """Not ready at once, but still answering; what runs at the end of the lame duck is finished; the exit is clean."""
+    with (
+        start_server(repository, "--lame-duck-seconds", "600") as server,
+        rows.own_connection(server.grpc_address) as channel,
+    ):
+        probes, inference = Probes(server, channel), rows.stub(channel)
+        statuses = probes.watch()
+        assert next(statuses) == SERVING
+        server.send_signal(signal.SIGTERM)
+        assert next(statuses) == NOT_SERVING
+        assert probes.answers() == {False}
+        assert probes.alive()
+        accepted = [inference.ModelInfer.future(rows.request("worker", number, 1000)) for number in range(20)]
+        assert rows.answers(inference.ModelInfer(rows.request("worker", 7))) == [7]
+        server.metrics_when(lambda page: page.total("grpc_server_started", grpc_method="ModelInfer") == 21)
+        server.send_signal(signal.SIGINT)  # the person at the terminal has seen enough of the lame duck
+        assert [rows.answers(call.result()) for call in accepted] == [[number] for number in range(20)]
+        assert server.wait_exit() == 0
+        assert "Traceback" not in server.log
+
+
+def test_sigterm_ends_the_lame_duck_by_itself(repository: Path, start_server: StartServer) -> None:
+    """After `lame_duck_seconds` the server goes, although a health watcher and an idle stream are still connected."""
+    with (
+        start_server(repository, "--lame-duck-seconds", "0.2", "--grace-seconds", "600") as server,
+        rows.own_connection(server.grpc_address) as channel,
+    ):
+        statuses = Probes(server, channel).watch()
+        assert next(statuses) == SERVING
+        keep_alive = b"GET /metrics HTTP/1.1\r\nHost: x\r\n"  # a scraper that never finishes its request
+        with _connected(server.http_address, keep_alive):
+            server.send_signal(signal.SIGTERM)
+            assert list(statuses) == [NOT_SERVING]
+            assert server.wait_exit() == 0
+
+
+def test_sigterm_while_loading_ends_the_server_before_it_was_ready(repository: Path, start_server: StartServer) -> None:
+    """A server that is told to go while it loads never says that it is ready, loads nothing more, and exits cleanly."""
+    gate = Gate(write_model(repository / "gated", Worker(), BATCHING + ROWS))
+    with start_server(repository, "--lame-duck-seconds", "600", loaded=False) as server:
+        gate.let_pass()
+        held = gate.wait()
+        with rows.own_connection(server.grpc_address) as channel:
+            statuses = Probes(server, channel).watch()
+            assert next(statuses) == NOT_SERVING
+            server.send_signal(signal.SIGTERM)
+            os.close(held)
+            assert list(statuses) == []
+        assert server.wait_exit() == 0
+        assert "worker version 1" not in server.log
+
+
+def test_a_model_that_does_not_return_cannot_keep_the_server(repository: Path, start_server: StartServer) -> None:
+    """After `grace_seconds` the server gives up on what still runs, tells so, and ends."""
+    with (
+        start_server(repository, "--lame-duck-seconds", "0", "--grace-seconds", "0.2") as server,
+        rows.own_connection(server.grpc_address) as channel,
+    ):
+        stuck = rows.stub(channel).ModelInfer.future(rows.request("worker", 1, FOREVER))
+        server.metrics_when(lambda page: page.total("coordserve_instances_busy") == 1)
+        server.send_signal(signal.SIGTERM)
+        assert stuck.code() in (grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE)
+        assert server.wait_exit() == 1
+        assert "worker: requests were still running at the end of the grace period" in server.log
+        assert "Traceback" not in server.log
+
+
+def _connected(address: str, data: bytes) -> Any:
+    host, port = address.split(":")
+    connection = socket.create_connection((host, int(port)))
+    connection.sendall(data)
+    return connection
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_broken_model_is_reported_and_the_others_serve(
+    repository: Path, start_server: StartServer, *, strict: bool
+) -> None:
+    """The log and the index say why; the server is ready, unless it is to be strict."""
+    broken = write_model(repository / "broken", Worker(), BATCHING + ROWS)
+    (broken / "1" / "model.pt").write_bytes(b"no archive")
+    options = ["--strict-readiness"] if strict else []
+    with start_server(repository, *options) as server, rows.own_connection(server.grpc_address) as channel:
+        reason = "model.pt is no TorchScript module that can be loaded"
+        assert f"broken: not loaded: {reason}" in server.log
+        index = rows.stub(channel).RepositoryIndex(service_pb2.RepositoryIndexRequest())
+        entries = {(model.name, model.version): (model.state, model.reason) for model in index.models}
+        assert entries == {("broken", "1"): ("UNAVAILABLE", reason), ("worker", "1"): ("READY", "")}
+        assert Probes(server, channel).answers() == {not strict}
+        assert rows.answers(rows.stub(channel).ModelInfer(rows.request("worker", 7))) == [7]
+        with pytest.raises(grpc.RpcError) as caught:
+            rows.stub(channel).ModelInfer(rows.request("broken", 7))
+        assert caught.value.code() is grpc.StatusCode.NOT_FOUND
