@@ -300,7 +300,8 @@ def control() -> Iterator[tuple[str, str, Any]]:
     yield "unload", *unload("tensors")
     yield "not ready", *ready
     yield "infer", "ModelInfer", infer(*tensors(), model="tensors")
-    yield "infer with a version", "ModelInfer", infer(*tensors(), model="tensors", version="7")
+    yield "infer with the version", "ModelInfer", infer(*tensors(), model="tensors", version="1")
+    yield "infer with another version", "ModelInfer", infer(*tensors(), model="tensors", version="7")
     yield "metadata", "ModelMetadata", pb.ModelMetadataRequest(name="tensors")
     yield "config", "ModelConfig", pb.ModelConfigRequest(name="tensors")
     yield "statistics", *statistics

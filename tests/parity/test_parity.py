@@ -23,17 +23,21 @@ if TYPE_CHECKING:
     from tests.parity.conftest import Pair, Server
 
 
-def difference(pair: Pair, case: Case) -> str:
-    """Ask both; return what differs, and should not, or does not, and should; empty if all is well."""
-    theirs, ours = (ask(server, case.rpc, case.request) for server in (pair.triton, pair.ours))
-    deviation = DEVIATIONS.get(case.name)
+def difference(name: str, theirs: str, ours: str) -> str:
+    """Return what differs and should not, or does not differ and should; empty if all is well."""
+    deviation = DEVIATIONS.get(name)
     if deviation and ours == theirs:
-        return f"{case.name}: this deviation is none any more"
+        return f"{name}: this deviation is none any more"
     if ours.startswith(deviation.ours) if deviation else ours == theirs:
         return ""
     expected = deviation.ours if deviation else theirs
     lines = difflib.unified_diff(expected.splitlines(), ours.splitlines(), "expected", "answered", n=2, lineterm="")
-    return "\n".join([case.name, *lines])
+    return "\n".join([name, *lines])
+
+
+def answered_otherwise(pair: Pair, case: Case) -> str:
+    """Ask both servers; return the difference."""
+    return difference(case.name, *(ask(server, case.rpc, case.request) for server in (pair.triton, pair.ours)))
 
 
 def fail_if(*differences: str) -> None:
@@ -45,18 +49,18 @@ def fail_if(*differences: str) -> None:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_both_answer_alike(explicit: Pair, case: Case) -> None:
     """One request gets one answer, whichever server it reaches."""
-    fail_if(difference(explicit, case))
+    fail_if(answered_otherwise(explicit, case))
 
 
 @pytest.mark.parametrize("case", FAILED, ids=lambda case: case.name)
 def test_a_model_that_did_not_load_is_answered_alike(failed: Pair, case: Case) -> None:
     """Without model control, a broken model makes both servers not ready, and both tell the same of it."""
-    fail_if(difference(failed, case))
+    fail_if(answered_otherwise(failed, case))
 
 
 def test_deviations_are_of_the_tables() -> None:
     """Every deviation names a case."""
-    assert set(DEVIATIONS) <= {case.name for case in (*CASES, *CONTROL, *FAILED)}
+    assert set(DEVIATIONS) <= {case.name for case in (*CASES, *CONTROL, *FAILED)} | set(MOVEMENTS)
 
 
 def test_a_network_computes_alike(explicit: Pair) -> None:
@@ -68,27 +72,28 @@ def test_a_network_computes_alike(explicit: Pair) -> None:
 
 
 MOVEMENTS: dict[str, list[pb.ModelInferRequest]] = {
-    "one row": [infer(*tensors(), model="tensors")],
-    "three rows, twice": [infer(*tensors(3), model="tensors")] * 2,
-    "refused": [infer(*tensors(5), model="tensors")],
-    "batched dynamically": [infer(image((rows, 4, 4, 3))) for rows in (2, 1, 2)],
-    "failed": [work(0, rows=2), work(-1, rows=2)],
+    "counts: one row": [infer(*tensors(), model="tensors")],
+    "counts: three rows, twice": [infer(*tensors(3), model="tensors")] * 2,
+    "counts: refused": [infer(*tensors(5), model="tensors")],
+    "counts: batched dynamically": [infer(image((rows, 4, 4, 3))) for rows in (2, 1, 2)],
+    "counts: failed": [work(-1, rows=2)],
 }
 
 
-@pytest.mark.parametrize("requests", MOVEMENTS.values(), ids=MOVEMENTS)
-def test_statistics_and_metrics_move_alike(explicit: Pair, requests: Sequence[pb.ModelInferRequest]) -> None:
+@pytest.mark.parametrize("name", MOVEMENTS)
+def test_statistics_and_metrics_move_alike(explicit: Pair, name: str) -> None:
     """The same requests move the counts of ModelStatistics and of the metrics page by the same amounts."""
-    theirs, ours = (_movement(server, requests) for server in (explicit.triton, explicit.ours))
-    assert ours == theirs
+    theirs, ours = (_movement(server, MOVEMENTS[name]) for server in (explicit.triton, explicit.ours))
+    fail_if(difference(name, theirs, ours))
 
 
-def _movement(server: Server, requests: Sequence[pb.ModelInferRequest]) -> dict[str, float]:
+def _movement(server: Server, requests: Sequence[pb.ModelInferRequest]) -> str:
     before = _counts(server, requests[0].model_name)
     for request in requests:
         ask(server, "ModelInfer", request)
     after = _counts(server, requests[0].model_name)
-    return {name: value - before.get(name, 0) for name, value in after.items() if value != before.get(name, 0)}
+    moved = {name: value - before.get(name, 0) for name, value in after.items()}
+    return "".join(f"{name} +{value:g}\n" for name, value in sorted(moved.items()) if value)
 
 
 def _counts(server: Server, model: str) -> dict[str, float]:
@@ -146,7 +151,7 @@ def test_models_come_and_go_alike(explicit: Pair) -> None:
     for case in CONTROL:
         if case.rpc == "RepositoryIndex":
             _wait_until_unloaded(explicit.triton)
-        differences.append(difference(explicit, case))
+        differences.append(answered_otherwise(explicit, case))
     fail_if(*differences)
 
 
