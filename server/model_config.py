@@ -6,6 +6,7 @@ named in `ModelConfig.ignored`, so that the log can say so; they are never silen
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,8 @@ _HONOURED = {
     "output.data_type",
     "output.dims",
     "output.label_filename",
+    "parameters",  # each one is looked at by itself
+    "version_policy.all",
     "version_policy.latest.num_versions",
     "version_policy.specific.versions",
     "dynamic_batching.max_queue_delay_microseconds",
@@ -162,9 +165,9 @@ def _interpret(proto: Any, directory: Path) -> ModelConfig:
 def _check_identity(proto: Any, directory: Path) -> None:
     if proto.name not in ("", directory.name):
         raise ConfigError(f'name is "{proto.name}", but the directory is "{directory.name}"')
-    if (proto.platform or PLATFORM) != PLATFORM or (proto.backend or BACKEND) != BACKEND:
-        given = f'platform "{proto.platform}"' if proto.platform else f'backend "{proto.backend}"'
-        raise ConfigError(f'{given} is not served here, only "{PLATFORM}"')
+    for field, given, served in (("platform", proto.platform, PLATFORM), ("backend", proto.backend, BACKEND)):
+        if given not in ("", served):
+            raise ConfigError(f'{field} "{given}" is not served here, only "{served}"')
     if not proto.platform and not proto.backend:
         raise ConfigError(f'platform: "{PLATFORM}" is missing')
     for filename in (proto.default_model_filename, *(tensor.label_filename for tensor in proto.output)):
@@ -203,9 +206,10 @@ def _labels(directory: Path, filename: str) -> tuple[str, ...]:
     if not filename:
         return ()
     try:
-        return tuple((directory / filename).read_text(encoding="utf-8").splitlines())
-    except (OSError, UnicodeDecodeError) as error:
+        text = (directory / filename).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
         raise ConfigError(f'label_filename "{filename}" cannot be read') from error
+    return tuple(text.removesuffix("\n").split("\n")) if text else ()
 
 
 def _queue_policy(proto: Any) -> QueuePolicy:
@@ -234,7 +238,7 @@ def _parameter(proto: Any, key: str) -> str:
 
 
 def _whole_number(name: str, text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
+    if not re.fullmatch("[1-9][0-9]{0,8}", text):
         raise ConfigError(f'parameter {name} must be a whole number above 0, got "{text}"')
     return int(text)
 
@@ -251,16 +255,20 @@ def _crop_fraction(text: str) -> float:
 
 def _ignored(proto: Any) -> Iterator[str]:
     """Paths of fields that are set in the file and have no effect here."""
-    yield from (path for path in dict.fromkeys(_set_fields(proto, "")) if path not in _HONOURED)
+    yield from dict.fromkeys(_without_effect(proto, ""))
     yield from (f"parameters.{key}" for key in proto.parameters if key not in _PARAMETERS)
 
 
-def _set_fields(message: Any, prefix: str) -> Iterator[str]:
+def _without_effect(message: Any, prefix: str) -> Iterator[str]:
     for field, value in message.ListFields():
         path = prefix + field.name
-        is_map = field.message_type is not None and field.message_type.GetOptions().map_entry
-        if path in _HONOURED or field.message_type is None:
+        if path in _HONOURED:
+            continue
+        if field.message_type is None or field.message_type.GetOptions().map_entry:
             yield path
-        elif not is_map:
-            for item in value if field.is_repeated else [value]:
-                yield from _set_fields(item, path + ".")
+            continue
+        for item in value if field.is_repeated else [value]:
+            if item.ListFields():
+                yield from _without_effect(item, path + ".")
+            elif not any(honoured.startswith(path + ".") for honoured in _HONOURED):
+                yield path
