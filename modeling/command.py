@@ -27,6 +27,14 @@ class Parser(argparse.ArgumentParser):
         self.exit(USAGE_ERROR, f"{self.prog}: {message} (--help shows the options)\n")
 
 
+def positive(text: str) -> int:
+    """Read a whole number of at least 1."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is less than 1")
+    return number
+
+
 def run(program: str, command: Callable[[], int]) -> int:
     """Run a command and return its exit code; bad input and unusable files become one line and exit code 2."""
     try:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modeling.command import InputError, Parser, run
+from modeling.command import InputError, Parser, positive, run
 from modeling.evaluation import top_k_accuracy
 from modeling.servable import InputForm, Servable
 from modeling.sources import CIFAR10, read_cifar10, read_images
@@ -33,8 +33,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def evaluate(options: Namespace) -> int:
     """Print the accuracy on all images, decoded and cut as a server does it."""
-    if options.batch_size < 1:
-        raise InputError("--batch-size must be at least 1")
     model, facts = _load(options.model, read_labels(options.labels) if options.labels else None)
     images = read_cifar10()[1] if options.data == CIFAR10 else read_images(Path(options.data))
     pixels, labels = images.with_classes(facts.classes).decode(facts.size, facts.crop_fraction)
@@ -64,7 +62,7 @@ def _parser() -> Parser:
     add("model", nargs="?", default=BUNDLED, help="an exported model.pt, a file of weights, bundled, or imagenet")
     add("--data", default=CIFAR10, help="a folder of class folders, a packed .npz file, or cifar10")
     add("--labels", type=Path, help="file with one label a line, in place of the weights' own")
-    add("--batch-size", type=int, default=64, help="images at once")
+    add("--batch-size", type=positive, default=64, help="images at once")
     return parser
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modeling.command import InputError, Parser, run
+import torch
+
+from modeling.command import InputError, Parser, positive, run
 from modeling.files import replacing
 from modeling.model_config import model_config
 from modeling.servable import InputForm, Servable
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from modeling.network import MobileNetV2
 
 PROGRAM = "python -m modeling.export"
+_NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 DEFAULT_NAMES = {BUNDLED: "ca_mobilenetv2", IMAGENET: "ca_mobilenetv2_imagenet"}
 
 
@@ -41,15 +45,10 @@ class Destination:
     version: int = 1
 
     def __post_init__(self) -> None:
-        if (
-            self.name != Path(self.name).name
-            or self.name.startswith(".")
-            or not self.name.isprintable()
-            or '"' in self.name
-        ):
-            raise InputError(f"{self.name!r} is no name for a model: it becomes a folder's")
-        if self.version < 1:
-            raise InputError(f"a version is 1 or more, not {self.version}")
+        if not _NAME.fullmatch(self.name):
+            raise InputError(
+                f"{self.name!r} is no name for a model: take letters, digits, '_', '-' and '.', say with --name"
+            )
 
     @property
     def model_file(self) -> Path:
@@ -72,6 +71,7 @@ def export_model(
     Raises:
         ExportError: The module that would have been written does not compute what the network computes.
     """
+    torch.set_num_threads(1)  # several would mostly wait for each other: these are many short computations
     servable = Servable(network, facts, form)
     with tempfile.TemporaryDirectory() as folder:
         staged = Path(folder) / "model.pt"
@@ -93,11 +93,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def export(options: Namespace) -> int:
     """Export as the options say."""
-    name = options.name or DEFAULT_NAMES.get(options.weights, Path(options.weights).stem)
+    name = DEFAULT_NAMES.get(options.weights, Path(options.weights).stem) if options.name is None else options.name
     destination = Destination(options.model_repository, name, options.version)
-    for option in ("max_batch_size", "size"):
-        if (getattr(options, option) or 1) < 1:
-            raise InputError(f"--{option.replace('_', '-')} must be at least 1")
     network, facts = load_weights(options.weights, read_labels(options.labels) if options.labels else None)
     if options.size:
         facts = replace(facts, size=options.size)
@@ -133,9 +130,13 @@ def _parser() -> Parser:
         help="uint8 NHWC or float32 NCHW, 0 to 1",
     )
     add("--labels", type=Path, help="file with one label a line, in place of the known ones")
-    add("--size", type=int, help="height and width of the input in pixels (default: what the weights were trained for)")
-    add("--max-batch-size", type=int, default=8, help="the most images in one batch")
-    add("--version", type=int, default=1, help="the model's version")
+    add(
+        "--size",
+        type=positive,
+        help="height and width of the input in pixels (default: what the weights were trained for)",
+    )
+    add("--max-batch-size", type=positive, default=8, help="the most images in one batch")
+    add("--version", type=positive, default=1, help="the model's version")
     return parser
 
 

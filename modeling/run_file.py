@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -33,8 +32,9 @@ def resume_run(path: Path, trainer: Trainer, settings: dict[str, Any]) -> None:
         stored, state = run["settings"], run["trainer"]
     except FileNotFoundError:
         raise InputError(f"there is no run to resume: {path} does not exist") from None
-    except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
-        raise InputError(f"cannot read {path} as a training run ({str(error).partition(chr(10))[0]})") from None
+    except Exception as error:  # noqa: BLE001 - the unpickler meets garbage with errors of any kind
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"cannot read {path} as a training run ({reason})") from None
     differing = [name for name, value in settings.items() if stored.get(name) != value]
     if differing:
         changes = ", ".join(f"{name}: {stored.get(name)} then, {settings[name]} now" for name in differing)

@@ -48,7 +48,8 @@ def load_torchscript(path: Path) -> tuple[Callable[[Tensor], Tensor], ModelFacts
         with _torchscript():
             module = torch.jit.load(str(path), "cpu", extra)  # type: ignore[no-untyped-call]
     except (RuntimeError, ValueError) as error:
-        raise InputError(f"cannot read {path} as TorchScript ({str(error).partition(chr(10))[0]})") from None
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"cannot read {path} as TorchScript ({reason})") from None
     if not extra[_FACTS_FILE]:
         raise InputError(f"{path} was not written by this exporter: it does not say what it takes")
     facts, form = (content.decode() if isinstance(content, bytes) else content for content in extra.values())
@@ -72,9 +73,10 @@ def check_torchscript(servable: Servable, facts: ModelFacts, path: Path, max_bat
             expected, found = servable(images), module(images)
             if found.shape != expected.shape or found.dtype != torch.float32:
                 raise ExportError(f"a batch of {batch_size} gave {found.dtype} {list(found.shape)}")
-            largest = max(largest, float((found - expected).abs().max()))
-    if not largest <= TOLERANCE:  # not a number fails, too
-        raise ExportError(f"the exported module differs from the network by {largest:.1e}")
+            difference = float((found - expected).abs().max())
+            if not difference <= TOLERANCE:  # unlike its opposite, this is true of what is not a number
+                raise ExportError(f"a batch of {batch_size} differs from the network by {difference:.1e}")
+            largest = max(largest, difference)
     return largest
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from modeling.network import ATTENTION, CoordinateAttention, HSwish, MobileNetV2, scale_channels
 from torch import Tensor, nn
+
+from modeling.network import ATTENTION, CoordinateAttention, HSwish, MobileNetV2, scale_channels
 
 
 def parameters(network: nn.Module) -> int:

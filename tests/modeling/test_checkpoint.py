@@ -1,0 +1,178 @@
+"""Weights survive files, and files that do not fit say why."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from modeling.checkpoint import as_stored, load_checkpoint, load_state_file, load_strictly, save_checkpoint
+from modeling.command import InputError
+from modeling.facts import ModelFacts
+from modeling.network import MobileNetV2
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from torch import Tensor
+
+
+def assert_same(left: dict[str, Tensor], right: dict[str, Tensor]) -> None:
+    """Compare two state dicts exactly."""
+    assert left.keys() == right.keys()
+    for name, tensor in left.items():
+        assert torch.equal(tensor, right[name]), name
+
+
+def test_round_trip(tmp_path: Path, facts: ModelFacts, trained: Callable[[ModelFacts], MobileNetV2]) -> None:
+    """A checkpoint gives back its facts, its vectors exactly and its kernels as half precision holds them."""
+    state = trained(facts).state_dict()
+    save_checkpoint(tmp_path / "model.safetensors", state, facts)
+
+    loaded, loaded_facts = load_checkpoint(tmp_path / "model.safetensors")
+
+    assert loaded_facts == facts
+    assert_same(loaded, {name: tensor.half().float() if tensor.ndim > 1 else tensor for name, tensor in state.items()})
+    assert all(tensor.dtype in {torch.float32, torch.int64} for tensor in loaded.values())
+
+
+def test_facts_beside_the_weights(tmp_path: Path, facts: ModelFacts) -> None:
+    """The facts lie beside the weights as JSON, and both are readable by whom other files are."""
+    save_checkpoint(tmp_path / "model.safetensors", facts.network().state_dict(), facts)
+    (tmp_path / "other").touch()
+
+    assert ModelFacts.from_json((tmp_path / "model.json").read_text()) == facts
+    assert len({path.stat().st_mode for path in tmp_path.iterdir()}) == 1
+
+
+def test_variances_beyond_half_precision() -> None:
+    """A vector keeps its precision: variances may be larger than half precision can hold."""
+    stored = as_stored({"running_var": torch.tensor([1e6]), "weight": torch.ones(2, 2)})
+
+    assert stored["running_var"].item() == 1e6
+    assert stored["weight"].dtype == torch.float16
+
+
+def test_authors_file(tmp_path: Path) -> None:
+    """Weights under the authors' names load into another network and give the same logits."""
+    torch.manual_seed(1)
+    original, other = MobileNetV2(width=0.25).eval(), MobileNetV2(width=0.25).eval()
+    torch.save(original.state_dict(), tmp_path / "mbv2_ca.pth")
+
+    load_strictly(other, load_state_file(tmp_path / "mbv2_ca.pth"))
+
+    images = torch.randn(2, 3, 32, 32)
+    with torch.inference_mode():
+        assert torch.equal(other(images), original(images))
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_training_scripts_wrappings(tmp_path: Path, prefix: str, wrapped: bool) -> None:  # noqa: FBT001 - a parameter
+    """A state dict is found behind the names of data parallel training and beside an optimizer's state."""
+    state = {"weight": torch.ones(2)}
+    named = {prefix + name: tensor for name, tensor in state.items()}
+    torch.save({"state_dict": named, "epoch": 3} if wrapped else named, tmp_path / "weights.pth")
+
+    assert_same(load_state_file(tmp_path / "weights.pth"), state)
+
+
+def test_all_misfits_are_listed(facts: ModelFacts) -> None:
+    """The error names what is missing, what is unexpected and what has another shape."""
+    state = facts.network().state_dict()
+    del state["features.0.0.weight"]
+    state["head.weight"] = torch.ones(1)
+    state["classifier.1.bias"] = torch.ones(9)
+    everything = (
+        r"missing features\.0\.0\.weight; unexpected head\.weight; "
+        r"classifier\.1\.bias has shape \(9,\) where the network has \(3,\)"
+    )
+
+    with pytest.raises(InputError, match=everything):
+        load_strictly(facts.network(), state)
+
+
+def test_misfits_change_nothing(facts: ModelFacts) -> None:
+    """A network that is given weights that do not fit keeps its own."""
+    network = facts.network()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+
+    with pytest.raises(InputError):
+        load_strictly(network, {name: tensor for name, tensor in before.items() if "conv" not in name})
+
+    assert_same(dict(network.state_dict()), before)
+
+
+def test_batch_counters_are_optional(facts: ModelFacts) -> None:
+    """Files from before batch normalisation counted batches load as well."""
+    state = {name: tensor for name, tensor in facts.network().state_dict().items() if "num_batches" not in name}
+    network = facts.network()
+
+    load_strictly(network, state)
+
+    assert torch.equal(network.state_dict()["conv.0.weight"], state["conv.0.weight"])
+
+
+class Trap:
+    """An object whose unpickling would run code."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return print, ("code ran",)
+
+
+def test_code_in_a_file_is_not_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A PyTorch file with an object that would run code is refused, and the code is not run."""
+    torch.save({"weight": Trap()}, tmp_path / "weights.pth")
+
+    with pytest.raises(InputError, match="cannot read"):
+        load_state_file(tmp_path / "weights.pth")
+
+    assert "code ran" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04"])
+def test_no_weights(tmp_path: Path, content: bytes) -> None:
+    """Whatever is no file of weights is refused with the file's name."""
+    path = tmp_path / "weights.pth"
+    path.write_bytes(content)
+
+    with pytest.raises(InputError, match=re.escape(str(path))):
+        load_state_file(path)
+    with pytest.raises(InputError, match=re.escape(str(path))):
+        load_checkpoint(path)
+
+
+def test_missing_files(tmp_path: Path) -> None:
+    """A file that does not exist is named."""
+    for load in (load_checkpoint, load_state_file):
+        with pytest.raises(InputError, match=r"absent\.pth"):
+            load(tmp_path / "absent.pth")
+
+
+def test_no_state_dict(tmp_path: Path) -> None:
+    """A PyTorch file of something else is refused."""
+    torch.save([1, 2], tmp_path / "list.pth")
+
+    with pytest.raises(InputError, match="no state dict"):
+        load_state_file(tmp_path / "list.pth")
+
+
+def test_foreign_safetensors(tmp_path: Path) -> None:
+    """Weights that do not say what they are for are refused."""
+    save_file({"weight": torch.ones(1)}, tmp_path / "foreign.safetensors")
+
+    with pytest.raises(InputError, match="does not say which classes"):
+        load_checkpoint(tmp_path / "foreign.safetensors")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"classes": ["a"], "size": 0, "mean": [0], "std": [1]}', '{"classes": 3, "colour": 1}']
+)
+def test_broken_facts(text: str) -> None:
+    """Facts that are broken are refused."""
+    with pytest.raises(InputError, match="facts"):
+        ModelFacts.from_json(text)

@@ -1,0 +1,217 @@
+"""What is exported is what a server of either kind needs, whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2
+
+from modeling.checkpoint import save_checkpoint
+from modeling.command import InputError
+from modeling.export import Destination, export_model, main
+from modeling.servable import InputForm, Servable
+from modeling.torchscript import ExportError, check_torchscript, load_torchscript, save_torchscript
+from modeling.weights import BUNDLED_FILE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from modeling.facts import ModelFacts
+    from modeling.network import MobileNetV2
+
+    Trained = Callable[[ModelFacts], MobileNetV2]
+
+COMMITTED = Path(__file__).parents[2] / "model_repository" / "ca_mobilenetv2"
+
+
+def tree(folder: Path) -> set[str]:
+    """List all files below a folder, hidden ones included."""
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("form", InputForm)
+@pytest.mark.parametrize("attention", ["ca", "none"])
+def test_module_equals_network(
+    tmp_path: Path, facts: ModelFacts, trained: Trained, form: InputForm, attention: str
+) -> None:
+    """The exported module gives the network's probabilities for every batch size up to the greatest."""
+    facts = replace(facts, attention=attention)
+    network = trained(facts)
+    export_model(network, facts, Destination(tmp_path, "tiny"), form, max_batch_size=5)
+    module, loaded_facts, loaded_form = load_torchscript(tmp_path / "tiny" / "1" / "model.pt")
+
+    assert (loaded_facts, loaded_form) == (facts, form)
+    for batch_size in range(1, 6):
+        pixels = torch.randint(0, 256, (batch_size, 32, 32, 3), dtype=torch.uint8)
+        unit = pixels.permute(0, 3, 1, 2) / 255
+        normalised = (unit - torch.tensor(facts.mean).view(3, 1, 1)) / torch.tensor(facts.std).view(3, 1, 1)
+        with torch.inference_mode():
+            expected = network(normalised).softmax(dim=1)
+            found = module(pixels if form is InputForm.UINT8 else unit)
+        assert found.shape == (batch_size, 3)
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+
+
+def test_differing_module_is_noticed(tmp_path: Path, facts: ModelFacts, trained: Trained) -> None:
+    """A module that computes something else than the network does not pass the check."""
+    network = trained(facts)
+    save_torchscript(Servable(network, facts), facts, tmp_path / "model.pt")
+    with torch.no_grad():
+        network.classifier[1].bias[0] += 0.01  # type: ignore[index, operator]
+
+    with pytest.raises(ExportError, match="differs from the network by"):
+        check_torchscript(Servable(network, facts), facts, tmp_path / "model.pt", 2)
+
+
+def test_failed_check_leaves_nothing(tmp_path: Path, facts: ModelFacts, trained: Trained) -> None:
+    """A network whose module cannot be right, here for a weight that is not a number, leaves no file and no folder."""
+    network = trained(facts)
+    with torch.no_grad():
+        network.classifier[1].bias[0] = float("nan")  # type: ignore[index, operator]
+
+    with pytest.raises(ExportError):
+        export_model(network, facts, Destination(tmp_path, "broken"))
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_failed_export_keeps_the_old_model(tmp_path: Path, facts: ModelFacts, trained: Trained) -> None:
+    """An export that fails leaves the model that was there untouched."""
+    network = trained(facts)
+    export_model(network, facts, Destination(tmp_path, "tiny"))
+    before = {name: (tmp_path / name).read_bytes() for name in tree(tmp_path)}
+    with torch.no_grad():
+        network.classifier[1].bias[0] = float("nan")  # type: ignore[index, operator]
+
+    with pytest.raises(ExportError):
+        export_model(network, facts, Destination(tmp_path, "tiny"))
+
+    assert {name: (tmp_path / name).read_bytes() for name in tree(tmp_path)} == before
+
+
+def test_export_again(tmp_path: Path, facts: ModelFacts, trained: Trained) -> None:
+    """Exporting over a version replaces its module in one step and leaves files that stay the same alone."""
+    destination = Destination(tmp_path, "tiny")
+    export_model(trained(facts), facts, destination)
+    held_open = destination.model_file.open("rb")
+    old_module, old_config = destination.model_file.read_bytes(), (tmp_path / "tiny/config.pbtxt").stat().st_ino
+    changed = trained(facts)
+    with torch.no_grad():
+        changed.classifier[1].bias.add_(torch.tensor([0.0, 0.5, 1.0]))  # type: ignore[operator, union-attr]
+    export_model(changed, facts, destination)
+
+    with held_open:
+        assert held_open.read() == old_module
+    assert destination.model_file.read_bytes() != old_module
+    assert (tmp_path / "tiny/config.pbtxt").stat().st_ino == old_config
+    assert tree(tmp_path) == {"tiny/1/model.pt", "tiny/config.pbtxt", "tiny/labels.txt"}
+
+
+@pytest.mark.parametrize(
+    ("form", "data_type", "dims", "layout"),
+    [
+        (InputForm.UINT8, model_config_pb2.TYPE_UINT8, [32, 32, 3], model_config_pb2.ModelInput.FORMAT_NONE),
+        (InputForm.FLOAT32, model_config_pb2.TYPE_FP32, [3, 32, 32], model_config_pb2.ModelInput.FORMAT_NCHW),
+    ],
+)
+def test_config(
+    tmp_path: Path, facts: ModelFacts, trained: Trained, form: InputForm, data_type: int, dims: list[int], layout: int
+) -> None:
+    """The configuration says in Triton's schema what the module takes and gives."""
+    export_model(trained(facts), facts, Destination(tmp_path, "tiny", 3), form, max_batch_size=4)
+    text = (tmp_path / "tiny" / "config.pbtxt").read_text()
+    config = text_format.Parse(text, model_config_pb2.ModelConfig())
+
+    assert (config.name, config.platform, config.max_batch_size) == ("tiny", "pytorch_libtorch", 4)
+    assert [(i.name, i.data_type, list(i.dims), i.format) for i in config.input] == [
+        ("INPUT__0", data_type, dims, layout)
+    ]
+    assert [(o.name, o.data_type, list(o.dims)) for o in config.output] == [
+        ("OUTPUT__0", model_config_pb2.TYPE_FP32, [3])
+    ]
+    assert config.HasField("dynamic_batching")
+    assert [group.kind for group in config.instance_group] == [model_config_pb2.ModelInstanceGroup.KIND_CPU]
+    assert config.instance_group[0].count == 0
+    assert config.parameters["CROP_FRACTION"].string_value == "0.875"
+    assert (tmp_path / "tiny" / config.output[0].label_filename).read_text() == "blue\ngreen\nred\n"
+    assert (tmp_path / "tiny" / "3" / "model.pt").is_file()
+
+
+def test_committed_repository_is_what_the_command_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The bundled weights' configuration and labels in the repository are those that the command writes."""
+    assert main(["--model-repository", str(tmp_path)]) == 0
+
+    assert "10 classes, 64x64" in capsys.readouterr().out
+    for name in ("config.pbtxt", "labels.txt"):
+        assert (tmp_path / "ca_mobilenetv2" / name).read_text() == (COMMITTED / name).read_text()
+
+
+def test_command_exports_a_file(tmp_path: Path) -> None:
+    """A file of weights is exported under its own name, at the size and with the labels that are asked for."""
+    shutil.copy(BUNDLED_FILE, tmp_path / "mine.safetensors")
+    (tmp_path / "labels.txt").write_text("".join(f"class {i}\n" for i in range(10)))
+    options = ["--labels", str(tmp_path / "labels.txt"), "--size", "32", "--max-batch-size", "2", "--version", "7"]
+    options += ["--input", "float32", "--model-repository", str(tmp_path / "repository")]
+
+    assert main(["--weights", str(tmp_path / "mine.safetensors"), *options]) == 0
+
+    module, facts, form = load_torchscript(tmp_path / "repository/mine/7/model.pt")
+    assert (facts.size, facts.classes[9], form) == (32, "class 9", InputForm.FLOAT32)
+    assert module(torch.zeros(1, 3, 32, 32)).sum().item() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--weights", "absent.pth"], "absent.pth"),
+        (["--labels", "absent.txt"], "absent.txt"),
+        (["--name", "../elsewhere"], "no name for a model"),
+        (["--name", ""], "no name for a model"),
+        (["--model-repository", "/dev/null/repository"], "/dev/null"),
+    ],
+)
+def test_command_refuses(capsys: pytest.CaptureFixture[str], options: list[str], message: str) -> None:
+    """What cannot be exported ends in exit code 2 and one line that says why."""
+    assert main(["--model-repository", "/dev/null", *options]) == 2
+
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("options", [["--input", "int7"], ["--version", "0"], ["--max-batch-size", "0"], ["--size=-1"]])
+def test_command_refuses_wrong_values(capsys: pytest.CaptureFixture[str], options: list[str]) -> None:
+    """A wrong value ends in exit code 2 and one line, too."""
+    with pytest.raises(SystemExit) as leaving:
+        main(options)
+
+    assert leaving.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_command_reports_a_failed_check(
+    tmp_path: Path, facts: ModelFacts, trained: Trained, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A module that does not pass its check is reported, and nothing is written."""
+    state = trained(facts).state_dict()
+    state["classifier.1.bias"][0] = float("nan")
+    weights = tmp_path / "broken.safetensors"
+    save_checkpoint(weights, state, facts)
+
+    assert main(["--weights", str(weights), "--model-repository", str(tmp_path / "repository")]) == 2
+
+    assert "nothing was written" in capsys.readouterr().err
+    assert not (tmp_path / "repository").exists()
+
+
+def test_destination_names() -> None:
+    """A model's name becomes a folder's and nothing more."""
+    for name in ("a/b", "..", ".hidden", 'a"b', "a\nb"):
+        with pytest.raises(InputError):
+            Destination(Path(), name)
