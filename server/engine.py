@@ -44,6 +44,7 @@ _TORCH_TYPES = {
     "FP64": torch.float64,
     "BF16": torch.bfloat16,
 }
+_INDEX = re.compile("[0-9]{1,9}")
 
 
 class EngineError(Exception):
@@ -69,6 +70,8 @@ class TorchScriptModel:
         self.output_order = _positions(config.outputs, [])
 
     def _argument_names(self) -> list[str]:
+        if not hasattr(self.module, "forward"):
+            raise EngineError("the module has no method forward")
         names = [argument.name for argument in self.module.forward.schema.arguments[1:]]
         if len(names) != len(self.config.inputs):
             raise EngineError(f"the module takes {len(names)} inputs, config.pbtxt has {len(self.config.inputs)}")
@@ -135,6 +138,8 @@ class TorchScriptInstance:
             outputs = model.module(*self._views[rows])
         if isinstance(outputs, torch.Tensor):
             outputs = (outputs,)
+        if not isinstance(outputs, tuple | list):
+            raise ModelFailed(f"the model gave a {type(outputs).__name__} instead of tensors")
         if len(outputs) != len(model.output_order):
             raise ModelFailed(f"the model gave {len(outputs)} outputs instead of {len(model.output_order)}")
         ordered = [outputs[position] for position in model.output_order]
@@ -184,7 +189,6 @@ def _positions(tensors: Sequence[TensorSpec], arguments: Sequence[str]) -> list[
     names = [tensor.name for tensor in tensors]
     if arguments and sorted(names) == sorted(arguments):
         return [arguments.index(name) for name in names]
-    matches = [re.fullmatch(r".*?__(\d+)", name) for name in names]
-    indices = [int(match[1]) for match in matches if match]
+    indices = [int(index) for _, _, index in (name.partition("__") for name in names) if _INDEX.fullmatch(index)]
     in_order = list(range(len(names)))
     return indices if sorted(indices) == in_order else in_order
