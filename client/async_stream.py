@@ -47,7 +47,7 @@ class AsyncStream:
         call = self._call
         try:
             return await asyncio.wait_for(call.send(request), max(0.0, timeout_seconds))
-        except asyncio.TimeoutError:
+        except TimeoutError:
             call.cancel()
             raise DeadlineExceeded("the answer did not come in time") from None
 
@@ -65,7 +65,7 @@ class _Call:
         self._requests: asyncio.Queue[ClassifyRequest | None] = asyncio.Queue()
         self._answers: deque[asyncio.Future[ClassifyResponse]] = deque()
         self._error: ClientError | None = None
-        self._call = open_call(self._each_request(), wait_for_ready=True)
+        self._call = open_call(self._each_request())
         self.reader = asyncio.create_task(self._read(), name="classify-stream")
 
     @property

@@ -80,7 +80,7 @@ class _Call:
         self._answers: deque[Future[ClassifyResponse]] = deque()
         self._lock = threading.Lock()
         self._error: ClientError | None = None
-        self._call = open_call(iter(self._requests.get, None), wait_for_ready=True)
+        self._call = open_call(iter(self._requests.get, None))
         threading.Thread(target=self._read, name="classify-stream", daemon=True).start()
 
     @property
