@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from modeling.facts import ModelFacts
 
 
-class InputForm(str, Enum):
+class InputForm(StrEnum):
     """How the caller gives images."""
 
     UINT8 = "uint8"  # [N, H, W, 3], as an image decoder gives them: a quarter of the bytes of float32
