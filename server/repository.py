@@ -98,7 +98,7 @@ class ModelRepository:
                 raise ModelNotFound(f"Request for unknown model: '{name}' has no available versions")
             return ready[max(ready)]
         if version not in ready:
-            if model.states.get(version, (State.UNAVAILABLE, ""))[0] in (State.LOADING, State.UNLOADING):
+            if version in model.states:
                 raise ModelNotReady(f"Request for unknown model: '{name}' version {version} is not at ready state")
             raise ModelNotFound(f"Request for unknown model: '{name}' version {version} is not found")
         return ready[version]
@@ -181,15 +181,11 @@ class ModelRepository:
             self._retire(replaced)
 
     def unload(self, name: str) -> None:
-        """Take a model out of service; requests that it has accepted are answered.
-
-        Raises:
-            ModelNotFound: it is not loaded.
-        """
+        """Take a model out of service, if it is in service; requests that it has accepted are answered."""
         with self._changing:
             model = self._models.get(name)
             if model is None or not model.ready:
-                raise ModelNotFound(f"Request for unknown model: '{name}' is not found")
+                return
             unloaded, model.ready = model.ready, {}
             model.states = dict.fromkeys(unloaded, (State.UNAVAILABLE, "unloaded"))
             self._retire(unloaded)

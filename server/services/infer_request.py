@@ -72,8 +72,9 @@ def read_infer_request(message: InferMessage, config: ModelConfig) -> Inference:
     if request.parameters:
         check_request_parameters(request.parameters)
         timeout = timeout_seconds(request.parameters)
-    outputs = _requested_outputs(request, config)
     data = _input_data(message, config)
+    outputs = _requested_outputs(request, config)
+    _check_input_names(request.inputs, config)
     try:
         rows = _check_inputs(request.inputs, data, config)
     except InvalidRequest as error:
@@ -106,7 +107,7 @@ def _check_classifiable(spec: TensorSpec) -> None:
 
 def _input_data(message: InferMessage, config: ModelConfig) -> dict[str, bytes | memoryview]:
     """The bytes of each input that the request brings, by name."""
-    request, names = message.request, [spec.name for spec in config.inputs]
+    request = message.request
     data: dict[str, bytes | memoryview] = {}
     raw = iter(message.raw)
     for tensor in request.inputs:
@@ -114,8 +115,6 @@ def _input_data(message: InferMessage, config: ModelConfig) -> dict[str, bytes |
             check_no_shared_memory(tensor)
         if tensor.name in data:
             raise InvalidRequest(f"{id_prefix(request)}input '{tensor.name}' already exists in request")
-        if len(request.inputs) == len(names) and tensor.name not in names:
-            raise InvalidRequest(f"unexpected inference input '{tensor.name}' for model '{config.name}'")
         typed = tensor.HasField("contents")
         if message.raw and typed:
             raise InvalidRequest(
@@ -129,6 +128,15 @@ def _input_data(message: InferMessage, config: ModelConfig) -> dict[str, bytes |
             )
         data[tensor.name] = content
     return data
+
+
+def _check_input_names(tensors: Sequence[Any], config: ModelConfig) -> None:
+    names = [spec.name for spec in config.inputs]
+    if len(tensors) != len(names):
+        return  # another error, and another text
+    for tensor in tensors:
+        if tensor.name not in names:
+            raise InvalidRequest(f"unexpected inference input '{tensor.name}' for model '{config.name}'")
 
 
 def _typed_data(tensor: Any, config: ModelConfig) -> bytes:
@@ -186,7 +194,7 @@ def _check_shape(tensor: Any, spec: TensorSpec, config: ModelConfig) -> None:
     item = shape[1:] if config.batches else shape
     if item == spec.dims:
         return
-    if -1 in item:
+    if len(item) == len(spec.dims) and all(size in (-1, dim) for size, dim in zip(item, spec.dims, strict=True)):
         raise InvalidRequest(
             f"All input dimensions should be specified for input '{tensor.name}' for model '{config.name}',"
             f" got {_text(shape)}"

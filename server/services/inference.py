@@ -17,7 +17,7 @@ from server.services.execution import execute
 from server.services.infer_request import id_prefix, read_infer_request
 from server.services.infer_response import build_infer_response
 from server.services.model_descriptions import describe_config, describe_metadata, describe_statistics
-from server.services.parameters import parse_version
+from server.services.parameters import check_load_parameters, check_unload_parameters, parse_version
 from server.services.streaming import answer_in_order
 from server.services.wire import InferMessage, parse_infer_message
 
@@ -87,9 +87,10 @@ class InferenceServicer:
 
     async def ModelMetadata(self, request: Any, _call: Call) -> Any:
         """A model's inputs and outputs."""
-        model = self._repository.get(request.name, parse_version(request.version))
-        versions = [other.version for other in self._repository.ready() if other.config.name == request.name]
-        return describe_metadata(model.config, versions)
+        version = parse_version(request.version)
+        model = self._repository.get(request.name, version)
+        ready = [other.version for other in self._repository.ready() if other.config.name == request.name]
+        return describe_metadata(model.config, ready if version is None else [version])
 
     async def ModelConfig(self, request: Any, _call: Call) -> Any:
         """A model's config.pbtxt, with the defaults filled in."""
@@ -161,8 +162,7 @@ class InferenceServicer:
         """Load or reload a model; returns when it answers requests."""
         self._check_explicit(request)
         name, parameters = request.model_name, request.parameters
-        if any(key.startswith("file:") for key in parameters):
-            raise Unsupported("loading a model from files in the request is not supported by this server")
+        check_load_parameters(parameters)
         override = parameters["config"].string_param if "config" in parameters else None
         try:
             await asyncio.get_running_loop().run_in_executor(None, self._repository.load, name, override)
@@ -173,6 +173,7 @@ class InferenceServicer:
     async def RepositoryModelUnload(self, request: Any, _call: Call) -> Any:
         """Take a model out of service; what it has accepted is answered."""
         self._check_explicit(request)
+        check_unload_parameters(request.parameters)
         await asyncio.get_running_loop().run_in_executor(None, self._repository.unload, request.model_name)
         return service_pb2.RepositoryModelUnloadResponse()
 

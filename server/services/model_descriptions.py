@@ -28,11 +28,15 @@ def describe_metadata(config: ModelConfig, versions: Iterable[int]) -> Any:
 def describe_config(model: ModelVersion) -> Any:
     """A ModelConfigResponse: the file, with what was filled in, and the instances that really run."""
     response = service_pb2.ModelConfigResponse(config=model.config.proto)
-    group = model_config_pb2.ModelInstanceGroup(
-        name=model.config.name, count=model.instances, kind=model_config_pb2.ModelInstanceGroup.KIND_CPU
-    )
-    del response.config.instance_group[:]
-    response.config.instance_group.append(group)
+    groups = response.config.instance_group
+    if not groups:
+        groups.add(name=model.config.name)
+    if model.config.instances is None:  # the server chose: all are of the first group
+        del groups[1:]
+        groups[0].count = model.instances
+    for position, group in enumerate(groups):
+        group.name = group.name or f"{model.config.name}_{position}"
+        group.kind = model_config_pb2.ModelInstanceGroup.KIND_CPU
     return response
 
 

@@ -81,6 +81,33 @@ def classification_count(output: Any) -> int:
     return int(parameter.int64_param)
 
 
+def check_load_parameters(parameters: Mapping[str, Any]) -> None:
+    """Check the parameters of a RepositoryModelLoad.
+
+    Raises:
+        InvalidRequest: with Triton's text.
+        Unsupported: the model's files are in the request.
+    """
+    for key, parameter in parameters.items():
+        if key.startswith("file:"):
+            raise Unsupported("loading a model from files in the request is not supported by this server")
+        if key != "config":
+            raise InvalidRequest(f"unrecognized load parameter '{key}'.")
+        if parameter.WhichOneof("parameter_choice") != "string_param":
+            raise InvalidRequest(f"invalid value type for load parameter '{key}', expected string_param.")
+
+
+def check_unload_parameters(parameters: Mapping[str, Any]) -> None:
+    """Check the parameters of a RepositoryModelUnload; no model here has dependents, so they change nothing.
+
+    Raises:
+        InvalidRequest: with Triton's text.
+    """
+    for key, parameter in parameters.items():
+        if key == "unload_dependents" and parameter.WhichOneof("parameter_choice") != "bool_param":
+            raise InvalidRequest(f"invalid value type for '{key}' parameter, expected bool_param.")
+
+
 def parse_version(text: str) -> int | None:
     """The version that a request names; None for an empty text, which means the latest.
 
