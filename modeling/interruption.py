@@ -3,35 +3,34 @@
 from __future__ import annotations
 
 import signal
+from contextlib import contextmanager
+from threading import Event
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from types import FrameType, TracebackType
+    from collections.abc import Iterator
+    from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Interruption:
-    """While entered, the first SIGINT or SIGTERM only sets `requested`; a second one acts as it always does."""
+@contextmanager
+def interruption() -> Iterator[Event]:
+    """Give an event that the first SIGINT or SIGTERM sets in place of its usual effect; a second one has that."""
+    requested = Event()
+    previous = {number: signal.getsignal(number) for number in _SIGNALS}
 
-    def __init__(self) -> None:
-        self.requested = False
-
-    def __enter__(self) -> Interruption:  # noqa: PYI034 - Self is not in Python 3.10
-        """Take the signals over."""
-        self._previous = {number: signal.signal(number, self._request) for number in _SIGNALS}
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Give the signals back."""
-        self._restore()
-
-    def _request(self, _number: int, _frame: FrameType | None) -> None:
-        self.requested = True
-        self._restore()
-
-    def _restore(self) -> None:
-        for number, handler in self._previous.items():
+    def restore() -> None:
+        for number, handler in previous.items():
             signal.signal(number, handler)
+
+    def request(_number: int, _frame: FrameType | None) -> None:
+        requested.set()
+        restore()
+
+    for number in _SIGNALS:
+        signal.signal(number, request)
+    try:
+        yield requested
+    finally:
+        restore()

@@ -66,9 +66,9 @@ def read_packed(path: Path) -> LabelledImages:
         InputError: It is something else, or its parts do not fit together.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             data, offset, label, classes = (arrays[name] for name in ("jpeg", "offset", "label", "classes"))
-    except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile) as error:
         raise InputError(f"cannot read {path} as packed images ({error})") from None
     fits = offset.ndim == label.ndim == 1 and len(offset) > 1 and offset[0] == 0 and offset[-1] == len(data)
     if not fits or (np.diff(offset.astype(np.int64)) < 0).any() or label.min() < 0 or label.max() >= len(classes):

@@ -13,7 +13,7 @@ from modeling.checkpoint import as_stored, load_strictly, save_checkpoint
 from modeling.command import InputError, Parser, run
 from modeling.evaluation import top_k_accuracy
 from modeling.facts import ModelFacts
-from modeling.interruption import Interruption
+from modeling.interruption import interruption
 from modeling.network import ATTENTION
 from modeling.run_file import resume_run, save_run
 from modeling.servable import Servable
@@ -23,6 +23,7 @@ from modeling.training import Recipe, Trainer
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Sequence
+    from threading import Event
 
     from torch import Tensor
 
@@ -62,11 +63,11 @@ def train(options: Namespace) -> int:
     if trainer.step == trainer.steps:
         raise InputError(f"the run in {options.output} is finished; its model is {model_path}")
     test_pixels, test_labels = test.decode(facts.size, facts.crop_fraction)
-    with Interruption() as interruption:
+    with interruption() as stop:
         while trainer.step < trainer.steps:
-            _train_epoch(trainer, interruption)
+            _train_epoch(trainer, stop)
             save_run(run_path, trainer, settings)
-            if interruption.requested and trainer.step < trainer.steps:
+            if stop.is_set() and trainer.step < trainer.steps:
                 sys.stderr.write(f"stopped after step {trainer.step} of {trainer.steps}; --resume goes on from there\n")
                 return INTERRUPTED
             accuracy = _save_model(model_path, trainer, facts, test_pixels, test_labels)
@@ -76,13 +77,13 @@ def train(options: Namespace) -> int:
     return 0
 
 
-def _train_epoch(trainer: Trainer, interruption: Interruption) -> None:
-    """Train to the end of the current epoch, or to the interruption."""
+def _train_epoch(trainer: Trainer, stop: Event) -> None:
+    """Train to the end of the current epoch, or until it is to stop."""
     epoch, done = divmod(trainer.step, trainer.steps_per_epoch)
     label = f"epoch {epoch + 1}/{trainer.recipe.epochs}"
     with tqdm(total=trainer.steps_per_epoch, initial=done, desc=label, unit="step", disable=None) as bar:
         for _ in range(done, trainer.steps_per_epoch):
-            if interruption.requested:
+            if stop.is_set():
                 return
             loss = trainer.train_step()
             bar.update()

@@ -63,7 +63,7 @@ def test_differing_module_is_noticed(tmp_path: Path, facts: ModelFacts, trained:
     network = trained(facts)
     save_torchscript(Servable(network, facts), facts, tmp_path / "model.pt")
     with torch.no_grad():
-        network.classifier[1].bias[0] += 0.01  # type: ignore[index, operator]
+        network.classifier[1].bias[0] += 0.01  # type: ignore[operator]
 
     with pytest.raises(ExportError, match="differs from the network by"):
         check_torchscript(Servable(network, facts), facts, tmp_path / "model.pt", 2)
@@ -73,7 +73,7 @@ def test_failed_check_leaves_nothing(tmp_path: Path, facts: ModelFacts, trained:
     """A network whose module cannot be right, here for a weight that is not a number, leaves no file and no folder."""
     network = trained(facts)
     with torch.no_grad():
-        network.classifier[1].bias[0] = float("nan")  # type: ignore[index, operator]
+        network.classifier[1].bias[0] = float("nan")  # type: ignore[operator]
 
     with pytest.raises(ExportError):
         export_model(network, facts, Destination(tmp_path, "broken"))
@@ -87,7 +87,7 @@ def test_failed_export_keeps_the_old_model(tmp_path: Path, facts: ModelFacts, tr
     export_model(network, facts, Destination(tmp_path, "tiny"))
     before = {name: (tmp_path / name).read_bytes() for name in tree(tmp_path)}
     with torch.no_grad():
-        network.classifier[1].bias[0] = float("nan")  # type: ignore[index, operator]
+        network.classifier[1].bias[0] = float("nan")  # type: ignore[operator]
 
     with pytest.raises(ExportError):
         export_model(network, facts, Destination(tmp_path, "tiny"))
@@ -103,7 +103,7 @@ def test_export_again(tmp_path: Path, facts: ModelFacts, trained: Trained) -> No
     old_module, old_config = destination.model_file.read_bytes(), (tmp_path / "tiny/config.pbtxt").stat().st_ino
     changed = trained(facts)
     with torch.no_grad():
-        changed.classifier[1].bias.add_(torch.tensor([0.0, 0.5, 1.0]))  # type: ignore[operator, union-attr]
+        changed.classifier[1].bias.add_(torch.tensor([0.0, 0.5, 1.0]))  # type: ignore[operator]
     export_model(changed, facts, destination)
 
     with held_open:

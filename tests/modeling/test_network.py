@@ -31,16 +31,20 @@ def authors_names() -> set[str]:
 def attention_by_hand(module: CoordinateAttention, x: Tensor) -> Tensor:
     """Compute section 3.2's equations row by row and column by column, with matrix products only."""
 
+    def pointwise(convolution: nn.Conv2d, vectors: Tensor) -> Tensor:
+        assert convolution.bias is not None
+        return vectors @ convolution.weight[:, :, 0, 0].T + convolution.bias
+
     def encode(means: Tensor) -> Tensor:  # [N, C] to [N, C / r]
         bn = module.bn1
-        reduced = means @ module.conv1.weight[:, :, 0, 0].T + module.conv1.bias
+        reduced = pointwise(module.conv1, means)
         assert bn.running_mean is not None
         assert bn.running_var is not None
         reduced = (reduced - bn.running_mean) / (bn.running_var + bn.eps).sqrt() * bn.weight + bn.bias
         return reduced * (reduced + 3).clamp(0, 6) / 6
 
     def gate(convolution: nn.Conv2d, encoded: Tensor) -> Tensor:  # [N, C / r] to [N, C]
-        return 1 / (1 + torch.exp(-(encoded @ convolution.weight[:, :, 0, 0].T + convolution.bias)))
+        return 1 / (1 + torch.exp(-pointwise(convolution, encoded)))
 
     result = torch.empty_like(x)
     for row in range(x.shape[2]):

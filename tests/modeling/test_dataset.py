@@ -1,0 +1,76 @@
+"""Labelled images are decoded as served, and split and relabelled without mixing anything up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+
+from imaging import decode_crop
+from modeling.command import InputError
+from modeling.dataset import LabelledImages
+from modeling.sources import read_images
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_decoded_as_served(coloured_folder: Path) -> None:
+    """Pixels are the crops that a server makes of the same bytes, in the order of the labels."""
+    images = read_images(coloured_folder)
+    pixels, labels = images.decode(10, 0.5)
+
+    assert (pixels.shape, pixels.dtype) == ((36, 10, 10, 3), torch.uint8)
+    assert labels.tolist() == list(images.labels)
+    last = (coloured_folder / "red" / "9.png").read_bytes()
+    np.testing.assert_array_equal(pixels[-1].numpy(), decode_crop(last, 10, 10, 0.5))
+
+
+def test_unreadable_image(tmp_path: Path, coloured_folder: Path) -> None:
+    """An image that cannot be read is named."""
+    good, bad = coloured_folder / "blue" / "0.png", tmp_path / "bad.png"
+    bad.write_bytes(good.read_bytes()[:60])
+
+    with pytest.raises(InputError, match=r"bad\.png: "):
+        LabelledImages("two", [good, bad], [0, 1], ("a", "b")).decode(8, 1.0)
+    with pytest.raises(InputError, match="two, image 1: "):
+        LabelledImages("two", [good, b"text"], [0, 1], ("a", "b")).decode(8, 1.0)
+
+
+def test_hold_out(coloured_folder: Path) -> None:
+    """Every image is either trained on or held out, a share of each class, and the seed decides which."""
+    images = read_images(coloured_folder)
+    training, test = images.hold_out(0.25, seed=3)
+
+    assert sorted([*training.images, *test.images]) == sorted(images.images)
+    assert np.bincount(test.labels).tolist() == [3, 3, 3]
+    for part in (training, test):
+        assert [path.parent.name for path in part.images if not isinstance(path, bytes)] == [
+            images.classes[label] for label in part.labels
+        ]
+    assert images.hold_out(0.25, seed=3) == (training, test)
+    assert images.hold_out(0.25, seed=4) != (training, test)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -1.0, 0.99])
+def test_nothing_left(coloured_folder: Path, share: float) -> None:
+    """A share that leaves no image on one of the sides is refused."""
+    with pytest.raises(InputError, match="cannot hold out"):
+        read_images(coloured_folder).hold_out(share, seed=0)
+
+
+def test_other_classes() -> None:
+    """Labels follow their names into another list of classes; a name that is not in it is an error."""
+    images = LabelledImages("some", [b"1", b"2", b"3"], [0, 1, 1], ("dog", "cat"))
+
+    assert list(images.with_classes(("cat", "cow", "dog")).labels) == [2, 0, 0]
+    with pytest.raises(InputError, match="'dog', which the model does not know"):
+        images.with_classes(("cat", "cow"))
+
+
+def test_as_many_labels_as_images() -> None:
+    """A label that is missing is an error."""
+    with pytest.raises(InputError, match="2 images but 1 labels"):
+        LabelledImages("some", [b"1", b"2"], [0], ("dog", "cat"))
