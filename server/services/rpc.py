@@ -18,12 +18,16 @@ import grpc
 from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 
-from server.errors import InvalidRequest, ServingError, Unsupported
+from server.errors import DeadlineUnreachable, InvalidRequest, RequestCancelled, ServingError, Unsupported
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 
 logger = logging.getLogger(__name__)
+
+# A status travels in HTTP/2 headers, where a character takes up to twelve bytes and callers take 8 KiB. Texts quote
+# names from requests.
+_MOST_CHARACTERS = 600
 
 Context = Any  # grpc.aio.ServicerContext; its class is generic for type checkers only
 
@@ -129,7 +133,9 @@ async def _accounted(answer: Awaitable[Any], context: Context, observer: RpcObse
         failure = error
         code = error.code
     except asyncio.CancelledError:
-        code = _why_cancelled(context)
+        gone = _why_cancelled(context)
+        code = gone.code
+        observer.refused(gone.reason)
         raise
     except Exception:
         logger.exception("a call failed in a way that nobody thought of")
@@ -138,13 +144,13 @@ async def _accounted(answer: Awaitable[Any], context: Context, observer: RpcObse
     finally:
         observer.finished(code, time.perf_counter() - started)
     observer.refused(failure.reason)
-    return await context.abort(code, str(failure))
+    return await context.abort(code, str(failure)[:_MOST_CHARACTERS])
 
 
-def _why_cancelled(context: Context) -> grpc.StatusCode:
+def _why_cancelled(context: Context) -> type[ServingError]:
     remaining = context.time_remaining()
     late = remaining is not None and remaining <= 0
-    return grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED
+    return DeadlineUnreachable if late else RequestCancelled
 
 
 async def _parsed_all(parse: Callable[[bytes], Any], messages: AsyncIterator[bytes]) -> AsyncIterator[Any]:
