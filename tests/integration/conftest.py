@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,8 @@ IMAGE = """
     input [ { name: "INPUT__0" data_type: %s dims: [%s] } ]
     output [ { name: "OUTPUT__0" data_type: TYPE_FP32 dims: [3] label_filename: "labels.txt" } ]
 """
+# All that tests may bring the shared server to complain about: inputs that make a model raise, models that are broken.
+EXPECTED_ERRORS = re.compile(r": an execution failed$|: not loaded: ")
 WIDE = ROWS.replace("dims: [1]", "dims: [32768]")
 
 
@@ -42,7 +45,7 @@ def write_repository(directory: Path) -> None:
     """The models of the shared server."""
     write_model(directory / "worker", Worker(), BATCHING + ROWS)
     write_model(directory / "narrow", Worker(), NARROW + ROWS)
-    write_model(directory / "steady", Worker(rounds=100), NARROW + ROWS)
+    write_model(directory / "steady", Worker(rounds=150), NARROW + ROWS)
     write_model(directory / "hasty", Worker(), HASTY + ROWS)
     write_model(directory / "wide", Widen(), BATCHING + WIDE)
     hwc = write_model(directory / "colours", Colours(channels_first=False), IMAGE % ("TYPE_UINT8", "16, 24, 3"))
@@ -71,9 +74,8 @@ def server(
         check_books(server)
         server.send_signal(signal.SIGINT)
         assert server.wait_exit() == 0
-        assert "nobody thought of" not in server.log
-        # The only traces are those of the inputs that made a model raise.
-        assert server.log.count("Traceback (most recent") == server.log.count(": an execution failed"), server.log
+        errors = [line for line in server.lines if " ERROR " in line or " CRITICAL " in line]
+        assert [line for line in errors if not EXPECTED_ERRORS.search(line)] == []
 
 
 @pytest.fixture
