@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
@@ -81,7 +81,7 @@ class AsyncClassifier:
         timeout_seconds: float | None = ...,
         concurrency: int = ...,
         on_error: Literal["return"] = ...,
-    ) -> AsyncIterator[Result]: ...
+    ) -> AsyncGenerator[Result, None]: ...
     @overload
     def classify_many(
         self,
@@ -91,7 +91,7 @@ class AsyncClassifier:
         concurrency: int = ...,
         *,
         on_error: Literal["raise"],
-    ) -> AsyncIterator[Classification]: ...
+    ) -> AsyncGenerator[Classification, None]: ...
     def classify_many(
         self,
         images: Iterable[Image] | AsyncIterable[Image],
@@ -99,16 +99,17 @@ class AsyncClassifier:
         timeout_seconds: float | None = None,
         concurrency: int = DEFAULT_CONCURRENCY,
         on_error: OnError = "return",
-    ) -> AsyncIterator[Result]:
+    ) -> AsyncGenerator[Result, None]:
         """Classifies any number of images and yields one result for each, in their order.
 
         Arguments and errors as in `client.Classifier.classify_many`, except that `images` may be asynchronous, is
-        advanced while results are awaited, and no result waits for the image after it.
+        advanced while results are awaited, and no result waits for the image after it. Who leaves the loop early stops
+        the work at once with `contextlib.aclosing`; otherwise it stops with the client.
         """
         check_positive(top_k=top_k, concurrency=concurrency)
         timeout_seconds = chosen_timeout(timeout_seconds, self._timeout_seconds)
         results = self._each_result(images, top_k, timeout_seconds, concurrency)
-        return results if on_error == "return" else (require_classification(result) async for result in results)
+        return results if on_error == "return" else _raising(results)
 
     async def ping(self, timeout_seconds: float | None = None) -> None:
         """Returns when the server gives a sign of life.
@@ -144,7 +145,7 @@ class AsyncClassifier:
 
     async def _each_result(
         self, images: Iterable[Image] | AsyncIterable[Image], top_k: int, timeout_seconds: float, concurrency: int
-    ) -> AsyncIterator[Result]:
+    ) -> AsyncGenerator[Result, None]:
         conversation = self._conversation
         stream = self._connection.open_stream()
 
@@ -169,6 +170,12 @@ class AsyncClassifier:
                     yield result
         finally:
             await stream.close()
+
+
+async def _raising(results: AsyncGenerator[Result, None]) -> AsyncGenerator[Classification, None]:
+    async with aclosing(results):
+        async for result in results:
+            yield require_classification(result)
 
 
 async def _each(images: Iterable[ItemT] | AsyncIterable[ItemT]) -> AsyncIterator[ItemT]:

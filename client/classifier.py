@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from client.arguments import (
@@ -18,7 +19,7 @@ from client.ordered import map_in_order
 from client.results import require_classification
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Sequence
     from types import TracebackType
 
     import grpc
@@ -93,7 +94,7 @@ class Classifier:
         timeout_seconds: float | None = ...,
         concurrency: int = ...,
         on_error: Literal["return"] = ...,
-    ) -> Iterator[Result]: ...
+    ) -> Generator[Result, None, None]: ...
     @overload
     def classify_many(
         self,
@@ -103,7 +104,7 @@ class Classifier:
         concurrency: int = ...,
         *,
         on_error: Literal["raise"],
-    ) -> Iterator[Classification]: ...
+    ) -> Generator[Classification, None, None]: ...
     def classify_many(
         self,
         images: Iterable[Image],
@@ -111,7 +112,7 @@ class Classifier:
         timeout_seconds: float | None = None,
         concurrency: int = DEFAULT_CONCURRENCY,
         on_error: OnError = "return",
-    ) -> Iterator[Result]:
+    ) -> Generator[Result, None, None]:
         """Classifies any number of images and yields one result for each, in their order.
 
         At most `concurrency` images are held at a time, so `images` may be endless. It is advanced in the caller's
@@ -131,7 +132,7 @@ class Classifier:
         """
         check_positive(top_k=top_k, concurrency=concurrency)
         results = self._each_result(images, top_k, chosen_timeout(timeout_seconds, self._timeout_seconds), concurrency)
-        return results if on_error == "return" else map(require_classification, results)
+        return results if on_error == "return" else _raising(results)
 
     def ping(self, timeout_seconds: float | None = None) -> None:
         """Returns when the server gives a sign of life.
@@ -165,7 +166,7 @@ class Classifier:
 
     def _each_result(
         self, images: Iterable[Image], top_k: int, timeout_seconds: float, concurrency: int
-    ) -> Iterator[Result]:
+    ) -> Generator[Result, None, None]:
         conversation = self._conversation
         stream = self._connection.open_stream()
 
@@ -183,6 +184,11 @@ class Classifier:
             yield from map_in_order(classify, source, size, concurrency // size)
         finally:
             stream.close()
+
+
+def _raising(results: Generator[Result, None, None]) -> Generator[Classification, None, None]:
+    with closing(results):
+        yield from map(require_classification, results)
 
 
 def status(

@@ -58,7 +58,11 @@ def _parser(url: str) -> argparse.ArgumentParser:
     server = argparse.ArgumentParser(add_help=False)
     group = server.add_argument_group("the server")
     group.add_argument(
-        "--url", default=url, metavar="HOST:PORT", help=f"its gRPC address (now {url}; $COORDSERVE_URL sets it)"
+        "--url",
+        type=_address,
+        default=url,
+        metavar="HOST:PORT",
+        help=f"its gRPC address (now {url}; $COORDSERVE_URL sets it)",
     )
     group.add_argument(
         "--timeout",
@@ -118,6 +122,12 @@ def _add_status(commands: argparse._SubParsersAction[argparse.ArgumentParser], s
     )
     parser.set_defaults(command=status_command.run)
     parser.add_argument("--json", action="store_true", help="one JSON object, times in seconds")
+
+
+def _address(text: str) -> str:
+    if not text or text.startswith(("http:", "https:")):
+        raise argparse.ArgumentTypeError(f"'{text}' is no gRPC address; it is HOST:PORT alone")
+    return text
 
 
 def _positive_integer(text: str) -> int:

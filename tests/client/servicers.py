@@ -38,7 +38,7 @@ def probabilities(pixels: NDArray[Any]) -> NDArray[np.float64]:
 
 
 @dataclass
-class NativeServicer(classifier_pb2_grpc.ClassifierServicer):
+class NativeServicer(classifier_pb2_grpc.ClassifierServicer):  # type: ignore[misc]  # generated without annotations
     """CoordServe's own service; `on_request` may wait, or end the call, before a request is answered."""
 
     on_request: Callable[[classifier_pb2.ClassifyRequest, grpc.ServicerContext], None] = lambda *_: None
@@ -78,7 +78,7 @@ def _native_result(image: bytes, top_k: int) -> classifier_pb2.ImageResult:
 
 
 @dataclass
-class PlainServicer(service_pb2_grpc.GRPCInferenceServiceServicer):
+class PlainServicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]  # as above
     """A server that has only the Open Inference Protocol, with Triton's classification extension."""
 
     datatype: str = "UINT8"

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -123,6 +124,8 @@ def test_names_that_a_terminal_would_obey_are_escaped(
         ["classify", "--timeout", "inf", "x.jpg"],
         ["classify", "--timeout", "soon", "x.jpg"],
         ["status", "x.jpg"],
+        ["status", "--url", ""],
+        ["status", "--url", "http://127.0.0.1:8001"],
     ],
 )
 def test_senseless_command_lines_exit_2(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:
@@ -148,6 +151,16 @@ def test_unreachable_server_exits_3(arguments: list[str], capfd: pytest.CaptureF
     out, err = capfd.readouterr()
     assert out == ""
     assert err.startswith(f"cannot reach the server at {NOBODY}: ")
+
+
+def test_silent_server_exits_3(capfd: pytest.CaptureFixture[str]) -> None:
+    """Something that accepts connections and says nothing is no server."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"127.0.0.1:{silent.getsockname()[1]}"
+        assert run(url, "classify", "x.jpg", "--timeout", 0.2) == 3
+        assert run(url, "status", "--timeout", 0.2) == 3
+
+    assert capfd.readouterr().err == f"cannot reach the server at {url}: no answer in time\n" * 2
 
 
 def test_server_that_refuses_exits_1(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
