@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+QUICK = ("--rate", "50", "--duration", "500ms")
+
+
+def loadtest(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command as its users do."""
+    command = [sys.executable, "-m", "loadtest", "run", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_a_run_tells_percentiles_and_writes_its_summary(image_server: str, tmp_path: Path) -> None:
+    """A run against a server prints what it found and writes the same as JSON, with all the keys that are promised."""
+    finished = loadtest("poisson", "--url", image_server, *QUICK, "--output", str(tmp_path / "new"))
+
+    summary = json.loads((tmp_path / "new" / "summary.json").read_text())
+    promised = {"verdict", "reasons", "offered_rate", "achieved_rate", "latency_ms", "service_ms", "errors", "dropped"}
+    assert promised <= summary.keys()
+    assert summary["errors"] == {}
+    assert finished.returncode == {"met": 0, "missed": 1, "invalid": 3}[summary["verdict"]]
+    assert "p99" in finished.stdout
+
+
+def test_an_objective_that_nobody_can_meet_is_missed(image_server: str, tmp_path: Path) -> None:
+    """The exit code of a run that is valid tells that the objective was missed."""
+    finished = loadtest("constant", "--url", image_server, *QUICK, "--objective", "0.001ms", "--output", str(tmp_path))
+
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["verdict"] == ("invalid" if summary["reasons"] else "missed")
+    assert finished.returncode == (3 if summary["reasons"] else 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["poisson", "--url", "127.0.0.1:1"], "UNAVAILABLE"),
+        (["poisson", "--images", "no-such-file.jpg"], "no such file"),
+        (["poisson", "--rate", "0"], "must be above 0"),
+        (["nonsense"], "invalid choice"),
+    ],
+)
+def test_bad_input_is_one_clear_line_before_any_load(arguments: list[str], text: str) -> None:
+    """What cannot be run ends with status 2 and says why, without a traceback."""
+    finished = loadtest(*arguments)
+
+    assert finished.returncode == 2
+    assert text in finished.stderr.splitlines()[-1]
+    assert "Traceback" not in finished.stderr
+
+
+def test_an_unknown_model_is_told_before_any_load(image_server: str) -> None:
+    """A model that the server does not have ends the run at once, with the server's text."""
+    finished = loadtest("poisson", "--url", image_server, "--model", "nope")
+
+    assert finished.returncode == 2
+    assert "unknown model: 'nope'" in finished.stderr
+
+
+def test_the_demonstration_runs_to_its_end(image_repository: Path) -> None:
+    """The demonstration classifies photographs, offers load, shows percentiles and the server's view, and ends well."""
+    command = [sys.executable, "-m", "loadtest.demo", str(image_repository)]
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+    assert finished.returncode == 0, finished.stderr
+    assert "cat.png" in finished.stdout
+    assert "p99" in finished.stdout
+    assert "READY" in finished.stdout
