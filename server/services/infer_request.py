@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from server.errors import InvalidRequest
 from server.services.parameters import (
     check_no_shared_memory,
@@ -16,7 +14,7 @@ from server.services.parameters import (
     classification_count,
     timeout_seconds,
 )
-from server.tensor_types import DATATYPES
+from server.services.typed_contents import TypedContents, declared_datatype, read_typed_contents
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,17 +23,12 @@ if TYPE_CHECKING:
     from server.services.wire import InferMessage
     from server.tensor_types import TensorSpec
 
-# Field of InferTensorContents -> the type Triton calls it, and the data types that may travel in it.
-_CONTENTS = {
-    "bool_contents": ("BOOL", ("BOOL",)),
-    "int_contents": ("INT32", ("INT8", "INT16", "INT32")),
-    "int64_contents": ("INT64", ("INT64",)),
-    "uint_contents": ("UINT32", ("UINT8", "UINT16", "UINT32")),
-    "uint64_contents": ("UINT64", ("UINT64",)),
-    "fp32_contents": ("FP32", ("FP32",)),
-    "fp64_contents": ("FP64", ("FP64",)),
-    "bytes_contents": ("BYTES", ("BYTES",)),
-}
+    Data = dict[str, bytes | memoryview | TypedContents]
+
+# Of inputs, outputs and parameters: more make no sense, and looking at millions would keep others waiting.
+_MOST_PARTS = 256
+# Of a shape in an error text.
+_MOST_DIMENSIONS = 16
 _BATCH_DIMENSION_NOTE = (
     "NOTE: Setting a non-zero max_batch_size in the model config requires a batch dimension to be prepended to each"
     " input shape. If you want to specify the full shape including the batch dim in your input dims config, try setting"
@@ -68,47 +61,35 @@ def read_infer_request(message: InferMessage, config: ModelConfig) -> Inference:
         InvalidRequest, Unsupported: it can never succeed as it stands.
     """
     request = message.request
+    _check_counts(request)
     timeout = 0.0
     if request.parameters:
         check_request_parameters(request.parameters)
         timeout = timeout_seconds(request.parameters)
     data = _input_data(message, config)
-    outputs = _requested_outputs(request, config)
-    _check_input_names(request.inputs, config)
+    outputs = _requested_outputs(request.outputs, config)
+    _check_names(request, data, config)
     try:
-        rows = _check_inputs(request.inputs, data, config)
+        rows = _batch_size(request.inputs, config)
+        _check_tensors(request.inputs, data, rows, config)
     except InvalidRequest as error:
         raise InvalidRequest(id_prefix(request) + str(error)) from None
-    payload = tuple(data[spec.name] for spec in config.inputs)
+    contents = [data[spec.name] for spec in config.inputs]
+    payload = tuple([content.encode() if isinstance(content, TypedContents) else content for content in contents])
     return Inference(payload, rows, outputs, timeout)
 
 
-def _requested_outputs(request: Any, config: ModelConfig) -> Sequence[tuple[int, int]]:
-    names = [spec.name for spec in config.outputs]
-    if not request.outputs:
-        return [(position, 0) for position in range(len(names))]
-    requested: dict[int, int] = {}
-    for output in request.outputs:
-        if output.name not in names:
-            raise InvalidRequest(f"unexpected inference output '{output.name}' for model '{config.name}'")
-        if output.parameters:
-            check_no_shared_memory(output)
-        position = names.index(output.name)
-        requested[position] = classification_count(output)
-        if requested[position]:
-            _check_classifiable(config.outputs[position])
-    return sorted(requested.items())
+def _check_counts(request: Any) -> None:
+    counts = {"inputs": len(request.inputs), "outputs": len(request.outputs), "parameters": len(request.parameters)}
+    for name, count in counts.items():
+        if count > _MOST_PARTS:
+            raise InvalidRequest(f"{id_prefix(request)}a request can have {_MOST_PARTS} {name}, but this has {count}")
 
 
-def _check_classifiable(spec: TensorSpec) -> None:
-    if spec.datatype in ("BOOL", "FP16", "BF16"):
-        raise InvalidRequest(f"class result not available for output due to unsupported type '{spec.datatype}'")
-
-
-def _input_data(message: InferMessage, config: ModelConfig) -> dict[str, bytes | memoryview]:
-    """The bytes of each input that the request brings, by name."""
+def _input_data(message: InferMessage, config: ModelConfig) -> Data:
+    """The contents of each input that the request brings, by name."""
     request = message.request
-    data: dict[str, bytes | memoryview] = {}
+    data: Data = {}
     raw = iter(message.raw)
     for tensor in request.inputs:
         if tensor.parameters:
@@ -121,7 +102,7 @@ def _input_data(message: InferMessage, config: ModelConfig) -> dict[str, bytes |
                 "contents field must not be specified when using raw_input_contents for"
                 f" '{tensor.name}' for model '{config.name}'"
             )
-        content = _typed_data(tensor, config) if typed else next(raw, None)
+        content = read_typed_contents(tensor, config) if typed else next(raw, None)
         if content is None:
             raise InvalidRequest(
                 f"unable to find data for input tensor '{tensor.name}' for model '{config.name}' in request."
@@ -130,71 +111,74 @@ def _input_data(message: InferMessage, config: ModelConfig) -> dict[str, bytes |
     return data
 
 
-def _check_input_names(tensors: Sequence[Any], config: ModelConfig) -> None:
+def _requested_outputs(requested: Sequence[Any], config: ModelConfig) -> Sequence[tuple[int, int]]:
+    if not requested:
+        return [(position, 0) for position in range(len(config.outputs))]
+    classes: dict[str, int] = {}
+    for output in requested:
+        if output.parameters:
+            check_no_shared_memory(output)
+        classes[output.name] = classification_count(output)
+    positions = {spec.name: position for position, spec in enumerate(config.outputs)}
+    for name, count in classes.items():
+        if name not in positions:
+            raise InvalidRequest(f"unexpected inference output '{name}' for model '{config.name}'")
+        datatype = config.outputs[positions[name]].datatype
+        if count and datatype in ("BOOL", "FP16", "BF16"):
+            raise InvalidRequest(f"class result not available for output due to unsupported type '{datatype}'")
+    return sorted((positions[name], count) for name, count in classes.items())
+
+
+def _check_names(request: Any, data: Data, config: ModelConfig) -> None:
     names = [spec.name for spec in config.inputs]
-    if len(tensors) != len(names):
-        return  # another error, and another text
+    if len(data) != len(names):
+        got = ",".join(f"'{name}'" for name in data)
+        missing = ",".join(f"'{name}'" for name in names if name not in data)
+        raise InvalidRequest(
+            f"{id_prefix(request)}expected {len(names)} inputs but got {len(data)} inputs for model '{config.name}'."
+            f" Got input(s) [{got}], but missing required input(s) [{missing}]. Please provide all required input(s)."
+        )
+    for name in data:
+        if name not in names:
+            raise InvalidRequest(f"unexpected inference input '{name}' for model '{config.name}'")
+
+
+def _batch_size(tensors: Sequence[Any], config: ModelConfig) -> int:
+    """The number of rows, which all inputs must have; without a batch dimension it is 1."""
+    if not config.batches:
+        return 1
     for tensor in tensors:
-        if tensor.name not in names:
-            raise InvalidRequest(f"unexpected inference input '{tensor.name}' for model '{config.name}'")
-
-
-def _typed_data(tensor: Any, config: ModelConfig) -> bytes:
-    """The bytes of a tensor that came as `contents`, a list of numbers."""
-    data = b""
-    declared = tensor.datatype if tensor.datatype in DATATYPES or tensor.datatype == "BYTES" else "<invalid>"
-    for name, (kind, accepted) in _CONTENTS.items():
-        values = getattr(tensor.contents, name)
-        if not values:
-            continue
-        if declared not in accepted:
+        if not tensor.shape:
             raise InvalidRequest(
-                f"unexpected explicit tensor data for input tensor '{tensor.name}' for model '{config.name}' of type"
-                f" '{kind}', expected datatype '{declared}'"
+                f"input '{tensor.name}' has no shape but model requires batch dimension for '{config.name}'"
             )
-        if declared != "BYTES":  # which no model here takes; the data type is refused later
-            data = np.array(values, DATATYPES[kind]).astype(DATATYPES[declared]).tobytes()
-    return data
+        if tensor.shape[0] != tensors[0].shape[0]:
+            raise InvalidRequest(f"input '{tensor.name}' batch size does not match other inputs for '{config.name}'")
+    rows = int(tensors[0].shape[0])
+    if rows > config.max_rows:
+        raise InvalidRequest(f"inference request batch-size must be <= {config.max_rows} for '{config.name}'")
+    return rows
 
 
-def _check_inputs(tensors: Sequence[Any], data: dict[str, bytes | memoryview], config: ModelConfig) -> int:
-    """Check that the inputs are the model's; return their number of rows."""
-    if len(tensors) != len(config.inputs):
-        raise InvalidRequest(_wrong_count(data, config))
+def _check_tensors(tensors: Sequence[Any], data: Data, rows: int, config: ModelConfig) -> None:
     specs = {spec.name: spec for spec in config.inputs}
-    batch = tensors[0].shape[0] if config.batches and tensors[0].shape else 1
     for tensor in tensors:
         spec = specs[tensor.name]
-        if config.batches:
-            _check_batch(tensor, batch, config)
         if tensor.datatype != spec.datatype:
-            known = tensor.datatype in DATATYPES or tensor.datatype == "BYTES"
             raise InvalidRequest(
-                f"inference input '{tensor.name}' data-type is '{tensor.datatype if known else '<invalid>'}',"
+                f"inference input '{tensor.name}' data-type is '{declared_datatype(tensor)}',"
                 f" but model '{config.name}' expects '{spec.datatype}'"
             )
-        _check_shape(tensor, spec, config)
-        _check_size(tensor, spec, batch, len(data[tensor.name]), config)
-    return int(batch)
+        _check_shape(tensor, spec, rows, config)
+        _check_size(tensor, spec, rows, len(data[tensor.name]), config)
 
 
-def _check_batch(tensor: Any, batch: int, config: ModelConfig) -> None:
-    if not tensor.shape:
-        raise InvalidRequest(
-            f"input '{tensor.name}' has no shape but model requires batch dimension for '{config.name}'"
-        )
-    if tensor.shape[0] != batch:
-        raise InvalidRequest(f"input '{tensor.name}' batch size does not match other inputs for '{config.name}'")
-    if batch > config.max_rows:
-        raise InvalidRequest(f"inference request batch-size must be <= {config.max_rows} for '{config.name}'")
-
-
-def _check_shape(tensor: Any, spec: TensorSpec, config: ModelConfig) -> None:
-    shape = tuple(tensor.shape)
-    item = shape[1:] if config.batches else shape
-    if item == spec.dims:
+def _check_shape(tensor: Any, spec: TensorSpec, rows: int, config: ModelConfig) -> None:
+    shape, wanted = tensor.shape, (rows, *spec.dims) if config.batches else spec.dims
+    same_rank = len(shape) == len(wanted)
+    if same_rank and tuple(shape) == wanted:
         return
-    if len(item) == len(spec.dims) and all(size in (-1, dim) for size, dim in zip(item, spec.dims, strict=True)):
+    if same_rank and all(given in (-1, size) for given, size in zip(shape, wanted, strict=True)):
         raise InvalidRequest(
             f"All input dimensions should be specified for input '{tensor.name}' for model '{config.name}',"
             f" got {_text(shape)}"
@@ -207,25 +191,17 @@ def _check_shape(tensor: Any, spec: TensorSpec, config: ModelConfig) -> None:
     )
 
 
-def _check_size(tensor: Any, spec: TensorSpec, batch: int, size: int, config: ModelConfig) -> None:
-    expected = (batch % (1 << 32) or 1) * spec.row_bytes  # Triton counts rows in 32 bits, and none as one
+def _check_size(tensor: Any, spec: TensorSpec, rows: int, size: int, config: ModelConfig) -> None:
+    expected = (rows % (1 << 32) or 1) * spec.row_bytes  # Triton counts rows in 32 bits, and none as one
     if size != expected:
         raise InvalidRequest(
             f"input byte size mismatch for input '{tensor.name}' for model '{config.name}'."
             f" Expected {expected}, got {size}"
         )
-    if batch < 1:
+    if rows < 1:
         raise InvalidRequest(f"inference request batch-size must be >= 1 for '{config.name}'")
 
 
-def _wrong_count(data: dict[str, bytes | memoryview], config: ModelConfig) -> str:
-    got = ",".join(f"'{name}'" for name in data)
-    missing = ",".join(f"'{spec.name}'" for spec in config.inputs if spec.name not in data)
-    return (
-        f"expected {len(config.inputs)} inputs but got {len(data)} inputs for model '{config.name}'."
-        f" Got input(s) [{got}], but missing required input(s) [{missing}]. Please provide all required input(s)."
-    )
-
-
 def _text(shape: Sequence[int]) -> str:
-    return f"[{','.join(map(str, shape))}]"
+    sizes = [*map(str, shape[:_MOST_DIMENSIONS]), *["..."] * (len(shape) > _MOST_DIMENSIONS)]
+    return f"[{','.join(sizes)}]"

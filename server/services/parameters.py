@@ -19,8 +19,9 @@ _EXPECTED_TYPES = {
     "sequence_end": ("bool_param",),
     _EMPTY_FINAL_RESPONSE: ("bool_param",),
 }
+_SHARED_MEMORY = ("shared_memory_region", "shared_memory_byte_size", "shared_memory_offset")
 _CUSTOM_TYPES = ("int64_param", "bool_param", "string_param", "double_param")
-_INTEGER = re.compile(r"\s*[+-]?\d+")
+_INTEGER = re.compile(r"\s*[+-]?\d+", re.ASCII)
 _INT64 = 1 << 63
 
 
@@ -61,7 +62,7 @@ def check_no_shared_memory(tensor: Any) -> None:
     Raises:
         Unsupported: this server has no shared memory extension.
     """
-    if any(key.startswith("shared_memory_") for key in tensor.parameters):
+    if any(key in tensor.parameters for key in _SHARED_MEMORY):
         raise Unsupported(f"shared memory is not supported by this server, but tensor '{tensor.name}' asks for it")
 
 
