@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 from server import batching
-from server.batching import Batcher, BatchingPolicy
+from server.batching import Batcher
+from server.request_queue import BatchingPolicy
 from tests.server.workshop import Bench, Clock, Workshop, WorkshopInstance
 
 if TYPE_CHECKING:

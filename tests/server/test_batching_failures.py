@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from server.batching import Batcher, BatchingPolicy
+from server.batching import Batcher
 from server.errors import DeadlineUnreachable, InvalidRequest, ModelFailed, ShuttingDown
+from server.request_queue import BatchingPolicy
 from tests.server.workshop import FORGOTTEN, HANGING_SECONDS, Workshop, WorkshopInstance, answer, failure
 
 if TYPE_CHECKING:

@@ -13,14 +13,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.batching import Batcher, BatchingPolicy, Execution
+from server.batching import Batcher
 from server.errors import DeadlineUnreachable, ModelFailed, QueueFull
+from server.instance import Execution
+from server.request_queue import BatchingPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from concurrent.futures import Future
 
-    from server.batching import Reply
+    from server.instance import Reply
 
 _MAX_ROWS = 4
 _SUBMITTERS = 3

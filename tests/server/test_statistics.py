@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from server.batching import Execution, Reply
+from server.instance import Execution, Reply
 from server.statistics import FAILURE_REASONS, ModelStatistics
 
 _MS = 1_000_000

@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from server.batching import Execution
+from server.instance import Execution
 
 if TYPE_CHECKING:
     import contextlib
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from server.batching import Batcher, Reply
+    from server.batching import Batcher
+    from server.instance import Reply
 
 HANGING_SECONDS = 20.0  # a bound for what would never happen, not a measure
 FORGOTTEN = "forgotten"  # a payload that instances do not answer, against their contract
