@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from server.batching import Execution
 from server.errors import ModelFailed
+from server.instance import Execution
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,9 +6,10 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from server.batching import Batcher, BatchingPolicy
+from server.batching import Batcher
 from server.engine import EngineError, Payload, Result, TorchScriptInstance, TorchScriptModel
 from server.errors import ModelFailed
+from server.request_queue import BatchingPolicy
 from server.statistics import ModelStatistics
 
 if TYPE_CHECKING:

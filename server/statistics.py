@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from server.histogram import Histogram
 
 if TYPE_CHECKING:
-    from server.batching import Execution, Reply
+    from server.instance import Execution, Reply
 
 FAILURE_REASONS = ("REJECTED", "CANCELED", "BACKEND", "OTHER")
 

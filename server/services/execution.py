@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
     from concurrent.futures import Future
 
-    from server.batching import Reply
     from server.engine import Payload, Result
+    from server.instance import Reply
     from server.model import ModelVersion
     from server.model_config import QueuePolicy
     from server.services.delivery import Delivery

@@ -133,7 +133,7 @@ def test_every_request_ends_exactly_once(
     assert Counter(request for batch in batches for request in batch) == Counter(dict.fromkeys(answered, 1))
     assert all(sum(request.rows for request in batch) <= _MAX_ROWS for batch in batches)
     assert merge or all(len(batch) == 1 for batch in batches)
-    assert (batcher.waiting, batcher._waiting_rows, batcher.busy) == (0, 0, 0)
+    assert (batcher.waiting, batcher._queue._waiting_rows, batcher.busy) == (0, 0, 0)
 
 
 def _is_answered(request: _Request, future: Future[Reply[int]]) -> bool:
