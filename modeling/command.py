@@ -10,9 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 USAGE_ERROR = 2
+INTERRUPTED = 130  # what shells report of a command that Ctrl-C ended
 
 
-class InputError(Exception):
+class InputError(ValueError):
     """What the user gave cannot be used; the message is one line that says what to do about it."""
 
 
@@ -42,3 +43,5 @@ def run(program: str, command: Callable[[], int]) -> int:
     except (InputError, OSError) as error:
         sys.stderr.write(f"{program}: {error}\n")
         return USAGE_ERROR
+    except KeyboardInterrupt:
+        return INTERRUPTED

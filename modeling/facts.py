@@ -43,9 +43,9 @@ class ModelFacts:
 
     def __post_init__(self) -> None:
         if self.attention not in ATTENTION:
-            raise ValueError(f"attention {self.attention!r} is not one of {', '.join(ATTENTION)}")
+            raise InputError(f"attention {self.attention!r} is not one of {', '.join(ATTENTION)}")
         if not self.classes or self.size < 1 or self.width <= 0 or not 0 < self.crop_fraction <= 1:
-            raise ValueError("classes, size, width and crop fraction must be positive, the last at most 1")
+            raise InputError("classes, size, width and crop fraction must be positive, the last at most 1")
 
     def network(self) -> MobileNetV2:
         """Build the network that these facts describe, with fresh weights."""

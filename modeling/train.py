@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from modeling.checkpoint import as_stored, load_strictly, save_checkpoint
-from modeling.command import InputError, Parser, run
+from modeling.command import INTERRUPTED, InputError, Parser, run
 from modeling.evaluation import top_k_accuracy
 from modeling.facts import ModelFacts
 from modeling.interruption import interruption
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 PROGRAM = "python -m modeling.train"
 RUN_FILE = "run.pth"
 MODEL_FILE = "model.safetensors"
-INTERRUPTED = 130  # what shells report of a command that Ctrl-C ended
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -85,9 +84,10 @@ def _train_epoch(trainer: Trainer, stop: Event) -> None:
         for _ in range(done, trainer.steps_per_epoch):
             if stop.is_set():
                 return
+            size = trainer.size
             loss = trainer.train_step()
+            bar.set_postfix(loss=f"{loss:.3f}", size=size, refresh=False)
             bar.update()
-            bar.set_postfix(loss=f"{loss:.3f}", size=trainer.size)
 
 
 def _save_model(path: Path, trainer: Trainer, facts: ModelFacts, pixels: Tensor, labels: Tensor) -> float:
@@ -112,10 +112,7 @@ def _read_data(options: Namespace) -> tuple[LabelledImages, LabelledImages]:
 
 
 def _recipe(options: Namespace) -> Recipe:
-    try:
-        return Recipe(**{field.name: getattr(options, field.name) for field in fields(Recipe)})
-    except ValueError as error:
-        raise InputError(str(error)) from None
+    return Recipe(**{field.name: getattr(options, field.name) for field in fields(Recipe)})
 
 
 def _sizes(text: str) -> tuple[int, ...]:

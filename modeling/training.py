@@ -12,6 +12,7 @@ from torch.nn import functional
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from modeling.augmentation import augment
+from modeling.command import InputError
 from modeling.servable import Normalisation
 
 if TYPE_CHECKING:
@@ -42,11 +43,11 @@ class Recipe:
         whole = {"epochs": self.epochs, "every size": min(self.sizes, default=0), "batch_size - 1": self.batch_size - 1}
         for name, value in whole.items():
             if value < 1:
-                raise ValueError(f"{name} must be at least 1")
+                raise InputError(f"{name} must be at least 1")
         shares = {name: getattr(self, name) for name in ("warm_up", "label_smoothing", "average_decay")}
         for name, share in shares.items():
             if not 0 <= share < 1:
-                raise ValueError(f"{name} must be in [0, 1), got {share}")
+                raise InputError(f"{name} must be in [0, 1), got {share}")
 
     def learning_rate_at(self, progress: float) -> float:
         """Return the learning rate after this share of the run."""

@@ -63,7 +63,7 @@ def test_differing_module_is_noticed(tmp_path: Path, facts: ModelFacts, trained:
     network = trained(facts)
     save_torchscript(Servable(network, facts), facts, tmp_path / "model.pt")
     with torch.no_grad():
-        network.classifier[1].bias[0] += 0.01  # type: ignore[operator]
+        network.classifier[1].bias[0].add_(0.01)  # type: ignore[index]
 
     with pytest.raises(ExportError, match="differs from the network by"):
         check_torchscript(Servable(network, facts), facts, tmp_path / "model.pt", 2)

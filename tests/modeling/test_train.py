@@ -1,0 +1,153 @@
+"""The training command: from images to weights that the other commands take."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from modeling.checkpoint import load_checkpoint
+from modeling.command import INTERRUPTED
+from modeling.evaluate import main as evaluate
+from modeling.export import main as export
+from modeling.train import main
+from modeling.training import Trainer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SMALL = ["--width", "0.1", "--sizes", "32", "--batch-size", "8", "--learning-rate", "0.01", "--average-decay", "0.5"]
+
+
+def options(data: Path, output: Path, *more: str) -> list[str]:
+    """Return the options of a small run."""
+    return ["--data", str(data), "--output", str(output), *SMALL, *more]
+
+
+def test_train_evaluate_export(coloured_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is trained on a folder can be measured and exported, and all three agree on how good it is."""
+    model = tmp_path / "run" / "model.safetensors"
+    data = ["--data", str(coloured_folder)]
+
+    assert main(options(coloured_folder, tmp_path / "run", "--epochs", "2", "--held-out-share", "0.2")) == 0
+    _, facts = load_checkpoint(model)
+    assert (facts.classes, facts.size, facts.accuracy_images) == (("blue", "green", "red"), 32, 6)
+    assert facts.recipe is not None
+    assert facts.recipe["epochs"] == 2
+    assert facts.accuracy is not None
+    assert f"top-1 {facts.accuracy:.2%} of 6 images" in capsys.readouterr().out
+
+    assert evaluate([str(model), *data]) == 0
+    answer = capsys.readouterr().out.partition(": ")[2]
+    assert answer.endswith("of 36 images\n")
+    for form in ("uint8", "float32"):
+        repository = tmp_path / form
+        assert export(["--weights", str(model), "--model-repository", str(repository), "--input", form]) == 0
+        capsys.readouterr()
+        assert evaluate([str(repository / "model" / "1" / "model.pt"), *data]) == 0
+        assert capsys.readouterr().out.partition(": ")[2] == answer
+
+
+def test_separate_test_images(coloured_folder: Path, packed_file: Path, tmp_path: Path) -> None:
+    """Accuracy is measured on the test images that are given, of any kind of source."""
+    assert main(options(coloured_folder, tmp_path, "--epochs", "1", "--test-data", str(packed_file))) == 0
+
+    assert load_checkpoint(tmp_path / "model.safetensors")[1].accuracy_images == 6
+
+
+def test_interrupted_command(coloured_folder: Path, tmp_path: Path) -> None:
+    """Ctrl-C ends the command after the current step, with a run to go on with and the exit code that shells expect."""
+    command = [sys.executable, "-u", "-m", "modeling.train", *options(coloured_folder, tmp_path, "--epochs", "400")]
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=one_thread
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("epoch 1: ")
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate()
+
+    assert process.returncode == INTERRUPTED
+    assert "--resume goes on from there" in error
+    step = torch.load(tmp_path / "run.pth", weights_only=True)["trainer"]["step"]
+    assert 4 <= step < 1600
+
+
+def test_resumed_command(coloured_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that a signal stops in the middle of an epoch and that is resumed writes the same weights."""
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    few = ["--epochs", "3"]
+    assert main(options(coloured_folder, whole, *few)) == 0
+
+    train_step = Trainer.train_step
+
+    def interrupted_step(trainer: Trainer) -> float:
+        if trainer.step == 5:
+            signal.raise_signal(signal.SIGINT)
+        return train_step(trainer)
+
+    monkeypatch.setattr(Trainer, "train_step", interrupted_step)
+    assert main(options(coloured_folder, cut, *few)) == INTERRUPTED
+    monkeypatch.undo()
+    assert main(options(coloured_folder, cut, *few, "--resume")) == 0
+
+    assert (cut / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+
+
+def test_help(capsys: pytest.CaptureFixture[str]) -> None:
+    """The help shows every default."""
+    with pytest.raises(SystemExit) as leaving:
+        main(["--help"])
+
+    assert leaving.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for default in ("cifar10", "48,64", "0.003", "0.998", "128", "runs/cifar10", "ca"):
+        assert f"(default: {default})" in text
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--data", "absent"], "absent"),
+        (["--epochs", "0"], "epochs must be at least 1"),
+        (["--held-out-share", "2"], "cannot hold out"),
+        (["--width", "-1"], "width"),
+        (["--crop-fraction", "0"], "crop fraction"),
+        (["--resume"], "no run to resume"),
+        (["--test-data", "absent"], "absent"),
+    ],
+)
+def test_refusals(
+    coloured_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], message: str
+) -> None:
+    """What cannot be trained ends in exit code 2 and one line that says why."""
+    assert main(options(coloured_folder, tmp_path, *more)) == 2
+
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_finished_or_other_run(coloured_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder that holds a run is not overwritten, and a finished run is not resumed."""
+    once = options(coloured_folder, tmp_path, "--epochs", "1")
+    assert main(once) == 0
+
+    assert main(once) == 2
+    assert "holds a run already" in capsys.readouterr().err
+    assert main([*once, "--resume"]) == 2
+    assert "is finished" in capsys.readouterr().err
+
+
+def test_classes_must_match(coloured_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Test images of a class that is not trained are refused."""
+    (tmp_path / "blue").symlink_to(coloured_folder / "blue")
+    (tmp_path / "yellow").symlink_to(coloured_folder / "red")
+
+    assert main(options(coloured_folder, tmp_path / "run", "--test-data", str(tmp_path))) == 2
+    assert "'yellow', which the model does not know" in capsys.readouterr().err

@@ -1,0 +1,127 @@
+"""Training learns, follows its recipe, and goes on after a stop as if there had been none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from modeling.command import InputError
+from modeling.evaluation import top_k_accuracy
+from modeling.run_file import resume_run, save_run
+from modeling.servable import Servable
+from modeling.sources import read_images
+from modeling.training import Recipe, Trainer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from modeling.facts import ModelFacts
+
+RECIPE = Recipe(epochs=4, batch_size=9, sizes=(24, 32), learning_rate=0.01, average_decay=0.5)
+
+
+@pytest.fixture(scope="module")
+def colours(coloured_folder: Path) -> tuple[Tensor, Tensor]:
+    """The pixels and labels of three colours."""
+    return read_images(coloured_folder).decode(32, 1.0)
+
+
+def finish(trainer: Trainer) -> list[float]:
+    """Train to the end and return the losses."""
+    return [trainer.train_step() for _ in range(trainer.step, trainer.steps)]
+
+
+def test_learning(facts: ModelFacts, colours: tuple[Tensor, Tensor]) -> None:
+    """The loss falls and the average of the weights tells three colours apart."""
+    trainer = Trainer(facts, *colours, replace(RECIPE, epochs=30, batch_size=12, learning_rate=0.03))
+    losses = finish(trainer)
+
+    assert trainer.steps == len(losses) == 90
+    assert sum(losses[-4:]) < 0.8 * sum(losses[:4])
+    (accuracy,) = top_k_accuracy(Servable(trainer.average, facts), *colours)
+    assert accuracy > 0.8
+
+
+@pytest.mark.parametrize("stop", [1, 4, 9])
+def test_resumed_run(facts: ModelFacts, colours: tuple[Tensor, Tensor], tmp_path: Path, stop: int) -> None:
+    """A run that stops at any step and is resumed ends with the very weights of a run that does not stop."""
+    whole = Trainer(facts, *colours, RECIPE)
+    losses = finish(whole)
+    first = Trainer(facts, *colours, RECIPE)
+    first_losses = [first.train_step() for _ in range(stop)]
+    save_run(tmp_path / "run.pth", first, {})
+    torch.rand(5)  # whatever else the process draws
+    second = Trainer(facts, *colours, RECIPE)
+    resume_run(tmp_path / "run.pth", second, {})
+
+    assert first_losses + finish(second) == losses
+    for expected, found in ((whole.average, second.average), (whole.network, second.network)):
+        for name, tensor in expected.state_dict().items():
+            assert torch.equal(tensor, found.state_dict()[name]), name
+
+
+def test_seed(facts: ModelFacts, colours: tuple[Tensor, Tensor]) -> None:
+    """The same seed gives the same losses, another seed others."""
+    one, same, other = (finish(Trainer(facts, *colours, replace(RECIPE, epochs=1, seed=seed))) for seed in (1, 1, 2))
+
+    assert one == same
+    assert one != other
+
+
+def test_other_settings(facts: ModelFacts, colours: tuple[Tensor, Tensor], tmp_path: Path) -> None:
+    """A run is not resumed with settings that it was not started with; the error names them."""
+    trainer = Trainer(facts, *colours, RECIPE)
+    save_run(tmp_path / "run.pth", trainer, {"seed": 0, "width": 1.0})
+
+    with pytest.raises(InputError, match=r"other settings \(width: 1\.0 then, 0\.5 now\)"):
+        resume_run(tmp_path / "run.pth", trainer, {"seed": 0, "width": 0.5})
+
+
+def test_no_run(facts: ModelFacts, colours: tuple[Tensor, Tensor], tmp_path: Path) -> None:
+    """A run that is not there, or is something else, is named."""
+    trainer = Trainer(facts, *colours, RECIPE)
+    with pytest.raises(InputError, match="no run to resume"):
+        resume_run(tmp_path / "run.pth", trainer, {})
+    (tmp_path / "run.pth").write_bytes(b"text")
+    with pytest.raises(InputError, match="cannot read"):
+        resume_run(tmp_path / "run.pth", trainer, {})
+
+
+def test_learning_rate() -> None:
+    """The learning rate rises in a line to its highest value and falls as a cosine towards zero."""
+    recipe = Recipe(learning_rate=0.8, warm_up=0.2)
+
+    rates = [recipe.learning_rate_at(progress) for progress in (0, 0.1, 0.2, 0.6, 1)]
+
+    assert rates == pytest.approx([0, 0.4, 0.8, 0.4, 0])
+
+
+def test_sizes() -> None:
+    """Each image size has an equal share of the run."""
+    recipe = Recipe(sizes=(32, 48, 64))
+
+    assert [recipe.size_at(progress) for progress in (0, 0.33, 0.34, 0.66, 0.67, 0.999)] == [32, 32, 48, 48, 64, 64]
+
+
+def test_few_images(facts: ModelFacts, colours: tuple[Tensor, Tensor]) -> None:
+    """Fewer images than a batch holds are one batch."""
+    pixels, labels = colours
+    trainer = Trainer(facts, pixels[::6], labels[::6], Recipe(epochs=1, sizes=(32,)))
+
+    assert trainer.steps == 1
+    assert trainer.train_step() > 0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"epochs": 0}, {"batch_size": 1}, {"sizes": ()}, {"sizes": (32, 0)}, {"warm_up": 1.0}, {"average_decay": -1}],
+)
+def test_impossible_recipes(wrong: dict[str, float]) -> None:
+    """A recipe that cannot be followed is refused."""
+    with pytest.raises(ValueError, match=next(iter(wrong)).removesuffix("s")):
+        Recipe(**wrong)  # type: ignore[arg-type]
