@@ -36,6 +36,7 @@ from server.services.delivery import Delivery
 from server.services.health import HealthServicer
 from server.services.images import ImageDecoder
 from server.services.inference import InferenceServicer
+from server.services.model_control import ModelControl
 from server.services.registration import SERVICE_NAMES, handlers
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Application:
         """
         self._settings = settings
         self._cores = usable_cores()
+        self._tried_all = False
         self._serving = False
         self._stopping = asyncio.Event()
         self._interrupted = asyncio.Event()
@@ -119,11 +121,16 @@ class Application:
 
     async def _load(self) -> None:
         await asyncio.to_thread(self._repository.load_all, self._names, self._stopping.is_set)
-        failed = [entry for entry in self._repository.index() if entry.name in self._names and entry.reason]
         gc.collect()
         gc.freeze()  # what is loaded stays: collections need not walk it, which would show in the tail of latencies
-        if self._stopping.is_set():
+        self._tried_all = True
+        await self._update_readiness()
+
+    async def _update_readiness(self) -> None:
+        """Become ready once every model has been tried and enough of them are good, at the start or after a repair."""
+        if self._serving or not self._tried_all or self._stopping.is_set():
             return
+        failed = [entry for entry in self._repository.index() if entry.name in self._names and entry.reason]
         ready = self._repository.ready()
         self._serving = bool(ready or not self._names) and not (failed and self._settings.strict_readiness)
         await self._health.set_serving(serving=self._serving)
@@ -174,6 +181,7 @@ class Application:
         settings = self._settings
         limits = imaging.Limits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
         delivery = Delivery()
+        control = ModelControl(self._repository, self._update_readiness) if self._explicit else None
         decoder = ImageDecoder(self._decoders, limits, settings.queue_capacity)
         server = grpc.aio.server(
             options=[
@@ -184,7 +192,7 @@ class Application:
         )
         server.add_generic_rpc_handlers(
             handlers(
-                InferenceServicer(self._repository, delivery, VERSION, self.is_ready, explicit=self._explicit),
+                InferenceServicer(self._repository, delivery, VERSION, self.is_ready, control),
                 ClassifierServicer(self._repository, delivery, decoder),
                 self._health,
                 rpc_metrics.observe,

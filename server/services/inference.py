@@ -5,7 +5,6 @@ https://github.com/triton-inference-server/server/tree/main/docs/protocol
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
     from server.repository import ModelRepository
     from server.services.delivery import Delivery
+    from server.services.model_control import ModelControl
     from server.services.rpc import Call
 
 SERVICE = service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
@@ -46,7 +46,8 @@ _STREAM_AT_ONCE = 64
 class InferenceServicer:
     """Answers the protocol from a model repository.
 
-    `is_ready` tells whether the whole server is ready; `explicit` whether models may be loaded and unloaded by request.
+    `is_ready` tells whether the whole server is ready; `control` loads and unloads models by request; None
+    where that is not allowed.
     """
 
     def __init__(
@@ -55,14 +56,13 @@ class InferenceServicer:
         delivery: Delivery,
         version: str,
         is_ready: Callable[[], bool],
-        *,
-        explicit: bool,
+        control: ModelControl | None,
     ) -> None:
         self._repository = repository
         self._delivery = delivery
         self._version = version
         self._is_ready = is_ready
-        self._explicit = explicit
+        self._control = control
 
     async def ServerLive(self, _request: Any, _call: Call) -> Any:
         """Whether the server runs at all."""
@@ -160,27 +160,28 @@ class InferenceServicer:
 
     async def RepositoryModelLoad(self, request: Any, _call: Call) -> Any:
         """Load or reload a model; returns when it answers requests."""
-        self._check_explicit(request)
+        control = self._allowed_control(request)
         name, parameters = request.model_name, request.parameters
         check_load_parameters(parameters)
         override = parameters["config"].string_param if "config" in parameters else None
         try:
-            await asyncio.get_running_loop().run_in_executor(None, self._repository.load, name, override)
+            await control.load(name, override)
         except LoadError as error:
             raise InvalidRequest(f"load failed for model '{name}': {error}") from error
         return service_pb2.RepositoryModelLoadResponse()
 
     async def RepositoryModelUnload(self, request: Any, _call: Call) -> Any:
         """Take a model out of service; what it has accepted is answered."""
-        self._check_explicit(request)
+        control = self._allowed_control(request)
         check_unload_parameters(request.parameters)
-        await asyncio.get_running_loop().run_in_executor(None, self._repository.unload, request.model_name)
+        await control.unload(request.model_name)
         return service_pb2.RepositoryModelUnloadResponse()
 
-    def _check_explicit(self, request: Any) -> None:
+    def _allowed_control(self, request: Any) -> ModelControl:
         _check_repository_name(request)
-        if not self._explicit:
+        if self._control is None:
             raise Unavailable("explicit model load / unload is not allowed if polling is enabled")
+        return self._control
 
 
 def _check_repository_name(request: Any) -> None:
