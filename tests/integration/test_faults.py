@@ -16,7 +16,7 @@ from tests.integration import rows
 from tests.integration.books import check_books
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from tests.serving import ServerProcess
 

@@ -12,7 +12,7 @@ from tritonclient.grpc import service_pb2
 
 from tests.integration import rows
 from tests.integration.gates import Gate
-from tests.torchscript_models import BATCHING, ROWS, Worker, write_model
+from tests.torchscript_models import BATCHING, ROWS, Worker, save_module, write_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+REASON = "model.pt is no TorchScript module that can be loaded"
 FOREVER = 1_000_000_000  # rounds of work
 
 
@@ -95,7 +96,7 @@ def test_sigterm_keeps_answering_and_loses_nothing_that_was_accepted(
         assert next(statuses) == NOT_SERVING
         assert probes.answers() == {False}
         assert probes.alive()
-        accepted = [inference.ModelInfer.future(rows.request("worker", number, 1000)) for number in range(20)]
+        accepted = [inference.ModelInfer.future(rows.request("worker", number, 300)) for number in range(20)]
         assert rows.answers(inference.ModelInfer(rows.request("worker", 7))) == [7]
         server.metrics_when(lambda page: page.total("grpc_server_started", grpc_method="ModelInfer") == 21)
         server.send_signal(signal.SIGINT)  # the person at the terminal has seen enough of the lame duck
@@ -136,15 +137,20 @@ def test_sigterm_while_loading_ends_the_server_before_it_was_ready(repository: P
 
 
 def test_a_model_that_does_not_return_cannot_keep_the_server(repository: Path, start_server: StartServer) -> None:
-    """After `grace_seconds` the server gives up on what still runs, tells so, and ends."""
+    """Unloading it and leaving it block nobody; after `grace_seconds` the server gives up, tells so, and ends."""
+    explicit = ["--model-control-mode", "explicit", "--load-model", "worker"]
     with (
-        start_server(repository, "--lame-duck-seconds", "0", "--grace-seconds", "0.2") as server,
+        start_server(repository, *explicit, "--lame-duck-seconds", "0", "--grace-seconds", "0.2") as server,
         rows.own_connection(server.grpc_address) as channel,
     ):
-        stuck = rows.stub(channel).ModelInfer.future(rows.request("worker", 1, FOREVER))
+        inference = rows.stub(channel)
+        stuck = inference.ModelInfer.future(rows.request("worker", 1, FOREVER))
         server.metrics_when(lambda page: page.total("coordserve_instances_busy") == 1)
+        inference.RepositoryModelUnload(service_pb2.RepositoryModelUnloadRequest(model_name="worker"))
+        stuck.cancel()
+        server.metrics_when(lambda page: page.total("grpc_server_handled", grpc_code="CANCELLED") == 1)
+        assert Probes(server, channel).alive()
         server.send_signal(signal.SIGTERM)
-        assert stuck.code() in (grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE)
         assert server.wait_exit() == 1
         assert "worker: requests were still running at the end of the grace period" in server.log
         assert "Traceback" not in server.log
@@ -157,22 +163,44 @@ def _connected(address: str, data: bytes) -> Any:
     return connection
 
 
-@pytest.mark.parametrize("strict", [True, False])
-def test_a_broken_model_is_reported_and_the_others_serve(
-    repository: Path, start_server: StartServer, *, strict: bool
+def test_a_broken_model_is_reported_and_the_others_serve(repository: Path, start_server: StartServer) -> None:
+    """The log and the index say why; the server is ready, and its other model answers."""
+    _write_broken(repository)
+    with start_server(repository) as server, rows.own_connection(server.grpc_address) as channel:
+        assert f"broken: not loaded: {REASON}" in server.log
+        inference = rows.stub(channel)
+        index = inference.RepositoryIndex(service_pb2.RepositoryIndexRequest())
+        entries = {(model.name, model.version): (model.state, model.reason) for model in index.models}
+        assert entries == {("broken", "1"): ("UNAVAILABLE", REASON), ("worker", "1"): ("READY", "")}
+        assert Probes(server, channel).answers() == {True}
+        assert rows.answers(inference.ModelInfer(rows.request("worker", 7))) == [7]
+        assert inference.ModelInfer.future(rows.request("broken", 7)).code() is grpc.StatusCode.NOT_FOUND
+        load = inference.RepositoryModelLoad.future(service_pb2.RepositoryModelLoadRequest(model_name="worker"))
+        assert load.code() is grpc.StatusCode.UNAVAILABLE  # only where models are under explicit control
+
+
+def test_with_strict_readiness_a_broken_model_must_be_repaired_first(
+    repository: Path, start_server: StartServer
 ) -> None:
-    """The log and the index say why; the server is ready, unless it is to be strict."""
+    """Not ready while a model is broken, although the others answer; ready as soon as a repair has been loaded."""
+    broken = _write_broken(repository)
+    explicit = ["--model-control-mode", "explicit", "--load-model", "broken", "--load-model", "worker"]
+    with (
+        start_server(repository, "--strict-readiness", *explicit) as server,
+        rows.own_connection(server.grpc_address) as channel,
+    ):
+        probes, inference = Probes(server, channel), rows.stub(channel)
+        assert probes.answers() == {False}
+        assert rows.answers(inference.ModelInfer(rows.request("worker", 7))) == [7]
+        save_module(Worker(), broken / "1" / "model.pt")
+        statuses = probes.watch()
+        assert next(statuses) == NOT_SERVING
+        inference.RepositoryModelLoad(service_pb2.RepositoryModelLoadRequest(model_name="broken"))
+        assert next(statuses) == SERVING
+        assert probes.answers() == {True}
+
+
+def _write_broken(repository: Path) -> Path:
     broken = write_model(repository / "broken", Worker(), BATCHING + ROWS)
     (broken / "1" / "model.pt").write_bytes(b"no archive")
-    options = ["--strict-readiness"] if strict else []
-    with start_server(repository, *options) as server, rows.own_connection(server.grpc_address) as channel:
-        reason = "model.pt is no TorchScript module that can be loaded"
-        assert f"broken: not loaded: {reason}" in server.log
-        index = rows.stub(channel).RepositoryIndex(service_pb2.RepositoryIndexRequest())
-        entries = {(model.name, model.version): (model.state, model.reason) for model in index.models}
-        assert entries == {("broken", "1"): ("UNAVAILABLE", reason), ("worker", "1"): ("READY", "")}
-        assert Probes(server, channel).answers() == {not strict}
-        assert rows.answers(rows.stub(channel).ModelInfer(rows.request("worker", 7))) == [7]
-        with pytest.raises(grpc.RpcError) as caught:
-            rows.stub(channel).ModelInfer(rows.request("broken", 7))
-        assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+    return broken

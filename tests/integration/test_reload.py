@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import os
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import pytest
+import torch
+from tritonclient.grpc import service_pb2
+
+from tests.integration import rows
+from tests.integration.gates import Gate
+from tests.torchscript_models import BATCHING, ROWS, Constant, Worker, save_module, write_model
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from tests.serving import Samples, ServerProcess
+
+
+class Mute(torch.nn.Module):
+    """A module without forward()."""
+
+    @torch.jit.export
+    def speak(self, rows: torch.Tensor) -> torch.Tensor:
+        """Answer."""
+        return rows
+
+
+class Floats(torch.nn.Module):
+    """Gives another type than its configuration promises."""
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        """Answer."""
+        return rows[:, :1].float()
+
+
+class Picky(torch.nn.Module):
+    """Raises on anything."""
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        """Do not answer."""
+        assert rows.shape[1] == 3
+        return rows
+
+
+def _weights() -> bytes:
+    file = io.BytesIO()
+    torch.save({"weight": torch.zeros(1)}, file)
+    return file.getvalue()
+
+
+NO_MODULE = "model.pt is no TorchScript module that can be loaded"
+BROKEN = {
+    "junk": (b"junk", NO_MODULE),
+    "empty": (b"", NO_MODULE),
+    "weights": (_weights(), NO_MODULE),
+    "mute": (Mute(), "the module has no method forward"),
+    "floats": (Floats(), "output OUTPUT__0 of the model has type torch.float32, config.pbtxt says INT64"),
+    "picky": (Picky(), "the module fails on a batch of zeros: "),
+}
+
+
+def load(inference: Any, name: str, **parameters: str) -> Any:
+    """RepositoryModelLoad; may be awaited where `inference` is asynchronous."""
+    request = service_pb2.RepositoryModelLoadRequest(model_name=name)
+    for key, value in parameters.items():
+        request.parameters[key].string_param = value
+    return inference.RepositoryModelLoad(request)
+
+
+def unload(inference: Any, name: str) -> Any:
+    """RepositoryModelUnload."""
+    return inference.RepositoryModelUnload(service_pb2.RepositoryModelUnloadRequest(model_name=name))
+
+
+def states(inference: Any, name: str) -> dict[str, tuple[str, str]]:
+    """State and reason of each version of a model, from the repository's index."""
+    index = inference.RepositoryIndex(service_pb2.RepositoryIndexRequest())
+    return {model.version: (model.state, model.reason) for model in index.models if model.name == name}
+
+
+@contextlib.asynccontextmanager
+async def hammering(address: str, model: str) -> AsyncIterator[list[int]]:
+    """Four callers who ask all the time; in the end each request must have had its own answer."""
+    answered: list[int] = []
+    done = asyncio.Event()
+
+    async def call(channel: grpc.aio.Channel, caller: int) -> None:
+        infer = rows.stub(channel).ModelInfer
+        while not done.is_set():
+            identity = caller * 1_000_000 + len(answered)
+            assert rows.answers(await infer(rows.request(model, identity, 2))) == [identity]
+            answered.append(identity)
+
+    async with grpc.aio.insecure_channel(address) as channel:
+        callers = asyncio.gather(*(call(channel, caller) for caller in range(4)))
+        yield answered
+        done.set()
+        await callers
+
+
+async def test_reloads_under_load_fail_no_request(server: ServerProcess, repository: Path) -> None:
+    """A model is replaced again and again while callers use it, and none of them notices."""
+    write_model(repository / "reloaded", Worker(), BATCHING + ROWS)
+    async with grpc.aio.insecure_channel(server.grpc_address) as channel:
+        inference = rows.stub(channel)
+        await load(inference, "reloaded")
+        async with hammering(server.grpc_address, "reloaded") as answered:
+            for _ in range(8):
+                before = len(answered)
+                await load(inference, "reloaded")
+                assert len(answered) > before
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+async def test_a_broken_new_version_changes_nothing(server: ServerProcess, repository: Path, kind: str) -> None:
+    """Loading tells what is wrong with the new version, and the old one goes on serving, all the time."""
+    content, reason = BROKEN[kind]
+    model = write_model(repository / kind, Worker(), BATCHING + ROWS)
+    async with grpc.aio.insecure_channel(server.grpc_address) as channel:
+        inference = rows.stub(channel)
+        await load(inference, kind)
+        if isinstance(content, bytes):
+            (model / "2").mkdir()
+            (model / "2" / "model.pt").write_bytes(content)
+        else:
+            save_module(content, model / "2" / "model.pt")
+        async with hammering(server.grpc_address, kind):
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await load(inference, kind)
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert caught.value.details() is not None
+        assert f"load failed for model '{kind}': {reason}" in str(caught.value.details())
+        response = await inference.ModelInfer(rows.request(kind, 5))
+        assert (rows.answers(response), response.model_version) == ([5], "1")
+        index = await inference.RepositoryIndex(service_pb2.RepositoryIndexRequest())
+        listed = {entry.version: (entry.state, entry.reason) for entry in index.models if entry.name == kind}
+        assert listed["1"] == ("READY", "")
+        assert listed["2"][0] == "UNAVAILABLE"
+        assert listed["2"][1].startswith(reason)
+
+
+def test_a_configuration_that_went_bad_changes_nothing(inference: Any, repository: Path) -> None:
+    """A reload that finds no usable config.pbtxt, on disk or in the request, leaves the model as it is."""
+    model = write_model(repository / "spoilt", Constant(1), BATCHING + ROWS)
+    load(inference, "spoilt")
+    for override in ("{", '{"platform": "tensorrt_plan"}', "[]", ""):
+        with pytest.raises(grpc.RpcError) as caught:
+            load(inference, "spoilt", config=override)
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    (model / "config.pbtxt").write_text("max_batch_size: lots", encoding="utf-8")
+    with pytest.raises(grpc.RpcError, match=r"load failed for model 'spoilt': .*config.pbtxt:1:17"):
+        load(inference, "spoilt")
+    assert rows.answers(inference.ModelInfer(rows.request("spoilt", 0))) == [1]
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../models", "/etc", "reloaded/1", "nowhere", "a\0b", "x" * 10_000])
+def test_a_name_that_is_no_model_loads_nothing(inference: Any, name: str) -> None:
+    """Names from the wire lead nowhere but to the repository's own directories."""
+    with pytest.raises(grpc.RpcError) as caught:
+        load(inference, name)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert f"load failed for model '{name}"[:100] in caught.value.details()
+
+
+def test_unloading_answers_what_was_accepted(
+    server: ServerProcess, inference: Any, repository: Path, rounds_per_second: int
+) -> None:
+    """Requests that run or wait when a model is unloaded are answered; later ones are told that it is gone."""
+    one_instance = BATCHING + "instance_group [ { count: 1 } ]" + ROWS
+    write_model(repository / "leaving", Worker(), one_instance)
+    load(inference, "leaving")
+    infer = inference.ModelInfer
+    running = infer.future(rows.request("leaving", 1, rounds_per_second))
+    server.metrics_when(lambda samples: samples.total("coordserve_instances_busy", model="leaving") == 1)
+    waiting = [infer.future(rows.request("leaving", identity)) for identity in range(10)]
+    server.metrics_when(lambda samples: samples.total("nv_inference_pending_request_count", model="leaving") == 10)
+    unload(inference, "leaving")
+    assert states(inference, "leaving") == {"1": ("UNAVAILABLE", "unloaded")}
+    with pytest.raises(grpc.RpcError, match="Request for unknown model: 'leaving' has no available versions") as caught:
+        infer(rows.request("leaving", 1))
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+    assert [rows.answers(call.result()) for call in [running, *waiting]] == [[1], *([number] for number in range(10))]
+    load(inference, "leaving")
+    assert rows.answers(infer(rows.request("leaving", 6))) == [6]
+
+
+@pytest.mark.parametrize(
+    ("policy", "served"),
+    [
+        ("", [3]),
+        ("version_policy { latest { num_versions: 2 } }", [2, 3]),
+        ("version_policy { all { } }", [1, 2, 3]),
+        ("version_policy { specific { versions: [1, 2, 9] } }", [1, 2]),
+    ],
+)
+def test_a_new_version_is_served_once_it_is_loaded_and_as_the_policy_says(
+    inference: Any, repository: Path, tmp_path: Path, policy: str, served: list[int]
+) -> None:
+    """Versions that appear change nothing until the model is loaded; then those that the policy picks are served."""
+    name = tmp_path.name
+    model = write_model(repository / name, Constant(1), BATCHING + ROWS + policy)
+    load(inference, name)
+    for version in (2, 3):
+        save_module(Constant(version), model / str(version) / "model.pt")
+    for other in ("04", "0", "latest"):
+        (model / other).mkdir()
+    assert rows.answers(inference.ModelInfer(rows.request(name, 0))) == [1]
+    load(inference, name)
+    assert states(inference, name) == {str(version): ("READY", "") for version in served}
+    assert rows.answers(inference.ModelInfer(rows.request(name, 0))) == [max(served)]
+    metadata = inference.ModelMetadata(service_pb2.ModelMetadataRequest(name=name))
+    assert list(metadata.versions) == [str(version) for version in served]
+    for version in (1, 2, 3):
+        call = inference.ModelInfer.future(rows.request(name, 0, version=str(version)))
+        if version in served:
+            assert rows.answers(call.result()) == [version]
+        else:
+            assert call.code() is grpc.StatusCode.NOT_FOUND
+
+
+def test_many_loads_at_a_time_hold_up_nobody_else(server: ServerProcess, inference: Any, repository: Path) -> None:
+    """While a load takes long and others wait for it, /metrics and requests are answered."""
+    gate = Gate(write_model(repository / "slow", Constant(1), BATCHING + ROWS))
+    request = service_pb2.RepositoryModelLoadRequest(model_name="slow")
+    before = _loads(server.metrics())
+    loads = [inference.RepositoryModelLoad.future(request) for _ in range(12)]
+    held = gate.wait()
+    server.metrics_when(lambda samples: _loads(samples) == before + 12)
+    assert server.get("/metrics")[0] == 200
+    assert rows.answers(inference.ModelInfer(rows.request("worker", 4))) == [4]
+    os.close(held)
+    for _ in loads[1:]:
+        gate.let_pass()
+    assert [load.code() for load in loads] == [grpc.StatusCode.OK] * 12
+
+
+def _loads(samples: Samples) -> float:
+    return samples.total("grpc_server_started", grpc_method="RepositoryModelLoad")
