@@ -7,7 +7,6 @@ import logging
 import os
 import sys
 
-from server.cpus import usable_cores
 from server.settings import Settings
 
 
@@ -19,9 +18,10 @@ def main() -> int:
         format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
         stream=sys.stderr,
     )
-    # Must be in the environment before torch and grpc are imported, which read it once. Spinning threads cost a lot;
-    # gRPC's core writes what has gone wrong beside those who are told anyway.
-    os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))
+    # OpenMP reads these once, when torch is imported. One thread is the default for whoever asks for nothing; instances
+    # ask for theirs. Threads that wait must sleep: spinning ones take the cores from those that work. gRPC's core would
+    # write what has gone wrong beside those who are told anyway.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     return asyncio.run(_serve(settings))
