@@ -42,6 +42,6 @@ async def answer_in_order(
             places.release()
         await reader
     finally:
-        reader.cancel()
-        for task in under_way:
+        for task in (reader, *under_way):
             task.cancel()
+        await asyncio.gather(reader, *under_way, return_exceptions=True)  # they have ended, and left no complaint
