@@ -56,8 +56,8 @@ def _classify(
 
 def _class_string(score: Any, index: int, labels: Sequence[str]) -> bytes:
     value = f"{score:f}" if isinstance(score, np.floating) else str(score)  # as C++ prints numbers
-    label = f":{labels[index]}" if index < len(labels) else ""
-    return f"{value}:{index}{label}".encode()
+    label = labels[index] if index < len(labels) else ""
+    return f"{value}:{index}{':' * bool(label)}{label}".encode()
 
 
 def _serialize(strings: Sequence[bytes]) -> bytes:

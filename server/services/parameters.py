@@ -23,6 +23,7 @@ _SHARED_MEMORY = ("shared_memory_region", "shared_memory_byte_size", "shared_mem
 _CUSTOM_TYPES = ("int64_param", "bool_param", "string_param", "double_param")
 _INTEGER = re.compile(r"\s*[+-]?\d+", re.ASCII)
 _INT64 = 1 << 63
+_MOST_DIGITS = 1000  # zeros at the front included
 
 
 def check_request_parameters(parameters: Mapping[str, Any]) -> None:
@@ -120,7 +121,7 @@ def parse_version(text: str) -> int | None:
     if not text:
         return None
     match = _INTEGER.match(text)
-    version = int(match[0]) if match and len(match[0]) < 32 else _INT64  # noqa: PLR2004 - longer ones are out of range
+    version = int(match[0]) if match and len(match[0]) < _MOST_DIGITS else _INT64
     if not -_INT64 <= version < _INT64:
         raise InvalidRequest(
             f"failed to get model version from specified version string '{text}' (details: stol),"
