@@ -36,6 +36,7 @@ from server.services.delivery import Delivery
 from server.services.health import HealthServicer
 from server.services.images import ImageDecoder
 from server.services.inference import InferenceServicer
+from server.services.intake import Intake
 from server.services.model_control import ModelControl
 from server.services.registration import SERVICE_NAMES, handlers
 
@@ -74,6 +75,7 @@ class Application:
         registry = metrics.new_registry(self._repository, VERSION)
         self._http = HttpServer(registry, self._repository, self.is_ready)
         self._health = HealthServicer(SERVICE_NAMES)
+        self._intake = Intake()
         self._decoders = ThreadPoolExecutor(self._cores, thread_name_prefix="decode")
         self._grpc = self._new_grpc_server(RpcMetrics(registry))
         self.grpc_port = 0
@@ -151,6 +153,7 @@ class Application:
     async def _shut_down(self) -> None:
         """Answer what was accepted, and end."""
         end = time.monotonic() + self._settings.grace_seconds
+        self._intake.close()
         await self._health.close()
         await self._grpc.stop(self._settings.grace_seconds)
         remaining = max(end - time.monotonic(), _LAST_MOMENT_SECONDS)
@@ -196,6 +199,7 @@ class Application:
                 ClassifierServicer(self._repository, delivery, decoder),
                 self._health,
                 rpc_metrics.observe,
+                self._intake,
             )
         )
         return server

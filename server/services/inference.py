@@ -119,6 +119,7 @@ class InferenceServicer:
             try:
                 response = await self._infer(message, call)
             except ServingError as error:
+                call.refused(error.reason)
                 failed = service_pb2.ModelInferResponse(id=message.request.id)
                 return service_pb2.ModelStreamInferResponse(error_message=str(error), infer_response=failed)
             response.parameters["triton_final_response"].bool_param = True

@@ -15,6 +15,7 @@ from server.services.rpc import service_handler, stream_handler
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
+    from server.services.intake import Intake
     from server.services.rpc import Call, RpcObserver
 
 _REFLECTION = reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"]
@@ -26,23 +27,24 @@ def handlers(
     classifier_servicer: classifier.ClassifierServicer,
     health_servicer: health.HealthServicer,
     observe: Callable[[str, str, str], RpcObserver],
+    intake: Intake,
 ) -> list[grpc.GenericRpcHandler[Any, Any]]:
     """Handlers of the services, in the order in which gRPC shall ask them."""
     names = [*SERVICE_NAMES, health.SERVICE.full_name, _REFLECTION.full_name]
     return [
-        service_handler(inference.SERVICE, inference_servicer, observe, inference.PARSERS),
-        service_handler(classifier.SERVICE, classifier_servicer, observe),
-        service_handler(health.SERVICE, health_servicer, observe),
-        service_handler(_REFLECTION, ReflectionServicer(names), observe),
-        _UnknownMethods(observe),
+        service_handler(inference.SERVICE, inference_servicer, observe, intake, inference.PARSERS),
+        service_handler(classifier.SERVICE, classifier_servicer, observe, intake),
+        service_handler(health.SERVICE, health_servicer, observe, intake),
+        service_handler(_REFLECTION, ReflectionServicer(names), observe, intake),
+        _UnknownMethods(observe, intake),
     ]
 
 
 class _UnknownMethods(grpc.GenericRpcHandler):  # type: ignore[type-arg] # the class takes no arguments when it runs
     """Answers UNIMPLEMENTED to what nobody else knows, so that it is counted."""
 
-    def __init__(self, observe: Callable[[str, str, str], RpcObserver]) -> None:
-        self._handler = stream_handler(_refuse, bytes, bytes, observe("unknown", "unknown", "unknown"))
+    def __init__(self, observe: Callable[[str, str, str], RpcObserver], intake: Intake) -> None:
+        self._handler = stream_handler(_refuse, bytes, bytes, observe("unknown", "unknown", "unknown"), intake)
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
         """The handler for any method."""

@@ -23,6 +23,8 @@ from server.errors import DeadlineUnreachable, InvalidRequest, RequestCancelled,
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 
+    from server.services.intake import Intake
+
 logger = logging.getLogger(__name__)
 
 # A status travels in HTTP/2 headers, where a character takes up to twelve bytes and callers take 8 KiB. Texts quote
@@ -61,12 +63,13 @@ def service_handler(
     descriptor: Any,
     servicer: Any,
     observe: Callable[[str, str, str], RpcObserver],
+    intake: Intake,
     parsers: Mapping[str, Callable[[bytes], Any]] | None = None,
 ) -> grpc.GenericRpcHandler[Any, Any]:
     """The handler of a whole service, from its descriptor and the `servicer` that answers it.
 
-    `observe(type, service, method)` makes a method's observer. `parsers` replace protobuf's parsing for the methods
-    they name.
+    `observe(type, service, method)` makes a method's observer. Streams are read through `intake`. `parsers` replace
+    protobuf's parsing for the methods they name.
     """
     handlers = {}
     for method in descriptor.methods:
@@ -75,8 +78,10 @@ def service_handler(
         streams = method.client_streaming or method.server_streaming
         behaviour = getattr(servicer, method.name, None) or _unimplemented(method.name, streams=streams)
         observer = observe(_rpc_type(method), descriptor.full_name, method.name)
-        make_handler = stream_handler if streams else _unary_handler
-        handlers[method.name] = make_handler(behaviour, parse, serialize, observer)
+        if streams:
+            handlers[method.name] = stream_handler(behaviour, parse, serialize, observer, intake)
+        else:
+            handlers[method.name] = _unary_handler(behaviour, parse, serialize, observer)
     return grpc.method_handlers_generic_handler(descriptor.full_name, handlers)
 
 
@@ -107,19 +112,27 @@ def stream_handler(
     parse: Callable[[bytes], Any],
     serialize: Callable[[Any], bytes],
     observer: RpcObserver,
+    intake: Intake,
 ) -> Any:
     """A handler for a method with streams; one message and a stream of one are the same on the wire."""
 
     async def answer(messages: AsyncIterator[bytes], context: Context) -> None:
-        requests = _parsed_all(parse, messages)
+        requests = _parsed_all(parse, intake.read(messages))
         async with contextlib.aclosing(behaviour(requests, Call(context, observer))) as responses:
             async for response in responses:
-                await context.write(response)
+                await _write(response, context)
 
     async def handle(messages: AsyncIterator[bytes], context: Context) -> None:
         await _accounted(answer(messages, context), context, observer)
 
     return grpc.stream_stream_rpc_method_handler(handle, response_serializer=serialize)
+
+
+async def _write(response: Any, context: Context) -> None:
+    try:
+        await context.write(response)
+    except grpc.aio.BaseError as error:  # the caller has left, which we are told only later
+        raise _why_cancelled(context)("the caller has left") from error
 
 
 async def _accounted(answer: Awaitable[Any], context: Context, observer: RpcObserver) -> Any:
