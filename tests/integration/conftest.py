@@ -75,7 +75,7 @@ def server(
         server.send_signal(signal.SIGINT)
         assert server.wait_exit() == 0
         errors = [line for line in server.lines if " ERROR " in line or " CRITICAL " in line]
-        assert [line for line in errors if not EXPECTED_ERRORS.search(line)] == []
+        assert [line for line in errors if not EXPECTED_ERRORS.search(line)] == [], server.log
 
 
 @pytest.fixture

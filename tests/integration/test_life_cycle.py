@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import socket
+import threading
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -105,19 +107,43 @@ def test_sigterm_keeps_answering_and_loses_nothing_that_was_accepted(
         assert "Traceback" not in server.log
 
 
-def test_sigterm_ends_the_lame_duck_by_itself(repository: Path, start_server: StartServer) -> None:
-    """After `lame_duck_seconds` the server goes, although a health watcher and an idle stream are still connected."""
+def test_connections_that_stay_cannot_keep_the_server(repository: Path, start_server: StartServer) -> None:
+    """After the lame duck streams answer what they have read and end, be they idle or busy; watchers are let go."""
     with (
         start_server(repository, "--lame-duck-seconds", "0.2", "--grace-seconds", "600") as server,
         rows.own_connection(server.grpc_address) as channel,
+        _connected(server.http_address, b"GET /metrics HTTP/1.1\r\nHost: x\r\n"),  # a scraper that never says more
     ):
         statuses = Probes(server, channel).watch()
         assert next(statuses) == SERVING
-        keep_alive = b"GET /metrics HTTP/1.1\r\nHost: x\r\n"  # a scraper that never finishes its request
-        with _connected(server.http_address, keep_alive):
-            server.send_signal(signal.SIGTERM)
-            assert list(statuses) == [NOT_SERVING]
-            assert server.wait_exit() == 0
+        stream = rows.stub(channel).ModelStreamInfer
+        silence = threading.Event()
+        idle = stream(_one_and_silence(silence))
+        assert rows.answers(next(idle).infer_response) == [0]
+        busy = stream(rows.request("worker", number, 10) for number in itertools.count())
+        assert rows.answers(next(busy).infer_response) == [0]
+        server.send_signal(signal.SIGTERM)
+        answered = [0]
+        with pytest.raises(grpc.RpcError, match="the server is stopping"):
+            _collect(busy, answered)
+        assert answered == list(range(len(answered)))
+        with pytest.raises(grpc.RpcError, match="the server is stopping"):
+            next(idle)
+        silence.set()
+        assert busy.code() is idle.code() is grpc.StatusCode.UNAVAILABLE
+        assert list(statuses) == [NOT_SERVING]
+        assert server.wait_exit() == 0
+        assert "Traceback" not in server.log
+
+
+def _collect(responses: Iterator[Any], answered: list[int]) -> None:
+    for response in responses:
+        answered += rows.answers(response.infer_response)
+
+
+def _one_and_silence(silence: threading.Event) -> Iterator[Any]:
+    yield rows.request("worker", 0)
+    silence.wait()
 
 
 def test_sigterm_while_loading_ends_the_server_before_it_was_ready(repository: Path, start_server: StartServer) -> None:

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import itertools
+import queue
+import threading
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import psutil
+import pytest
+
+from tests.integration import rows
+from tests.integration.books import Account, at_rest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.serving import Samples, ServerProcess
+
+AT_ONCE = 64  # requests of one stream that the server works on at a time
+MIB = 1 << 20
+
+
+class Sender:
+    """The requests of a stream; knows how many of them gRPC has taken."""
+
+    def __init__(self, model: str, count: int, rounds: int = 0, padding_bytes: int = 0) -> None:
+        self.taken = 0
+        self._model = model
+        self._count = count
+        self._rounds = rounds
+        self._padding = "x" * padding_bytes
+
+    def __iter__(self) -> Iterator[Any]:
+        """All requests."""
+        for identity in range(self._count):
+            request = rows.request(self._model, identity, self._rounds)
+            request.parameters["padding"].string_param = self._padding
+            self.taken += 1
+            yield request
+
+
+def _first(response: Any) -> int:
+    assert not response.error_message, response
+    return rows.answers(response.infer_response)[0]
+
+
+def _resident_bytes(server: ServerProcess) -> int:
+    return int(psutil.Process(server.pid).memory_info().rss)
+
+
+def test_a_sender_that_is_faster_than_the_model_is_held_back(
+    server: ServerProcess, inference: Any, rounds_per_second: int
+) -> None:
+    """In a long stream of large requests the server reads a little ahead only, and all answers come in order."""
+    count, before = 200, _resident_bytes(server)
+    sender = Sender("worker", count, rounds_per_second // 60, padding_bytes=MIB)
+    ahead, resident, waiting = 0, 0, 0.0
+    for received, response in enumerate(inference.ModelStreamInfer(iter(sender))):
+        assert _first(response) == received
+        ahead = max(ahead, sender.taken - received)
+        if received % 20 == 0:
+            samples = server.metrics()
+            waiting = max(waiting, samples.total("nv_inference_pending_request_count", model="worker"))
+            resident = max(resident, _resident_bytes(server))
+    assert sender.taken == count
+    assert 0 < waiting <= AT_ONCE
+    assert AT_ONCE <= ahead < 2 * AT_ONCE
+    assert resident - before < 2.5 * AT_ONCE * MIB
+
+
+def test_a_caller_that_does_not_read_is_not_worked_for(server: ServerProcess, inference: Any) -> None:
+    """Answers that nobody fetches stop the stream, not the server; once they are fetched, all come, in order."""
+    account, count = Account(server, "wide", "ModelStreamInfer"), 600
+    before = server.metrics().total("nv_inference_request_success", model="wide")
+    responses = inference.ModelStreamInfer(iter(Sender("wide", count)))
+    assert _first(next(responses)) == 0
+    quiet = _quiet(server)
+    assert quiet.total("nv_inference_pending_request_count") == 0
+    done = quiet.total("nv_inference_request_success", model="wide") - before
+    assert 0 < done < count / 2
+    assert rows.answers(inference.ModelInfer(rows.request("wide", 3))) == [3]
+    assert [_first(response) for response in responses] == list(range(1, count))
+    assert account.settle()["success"] == count + 1
+
+
+def _quiet(server: ServerProcess) -> Samples:
+    """Scrape until nothing is done between two scrapes."""
+    samples = server.metrics_when(lambda page: page.total("coordserve_instances_busy") == 0)
+    while True:
+        before, samples = samples, server.metrics()
+        executions = [page.total("nv_inference_exec_count") for page in (before, samples)]
+        if executions[0] == executions[1] and samples.total("coordserve_instances_busy") == 0:
+            return samples
+
+
+def test_cancelling_a_stream_frees_all_that_waits(
+    server: ServerProcess, inference: Any, rounds_per_second: int
+) -> None:
+    """What a stream had under way is out of the queue at once when its caller leaves; others go on."""
+    account = Account(server, "worker", "ModelStreamInfer")
+    responses = inference.ModelStreamInfer(iter(Sender("worker", 1000, rounds_per_second // 50)))
+    assert _first(next(responses)) == 0
+    server.metrics_when(lambda page: page.total("nv_inference_pending_request_count", model="worker") > AT_ONCE // 2)
+    responses.cancel()
+    assert rows.answers(inference.ModelInfer(rows.request("worker", 3))) == [3]
+    settled = account.settle()
+    assert settled["CANCELED"] > AT_ONCE // 2
+    assert settled["success"] + settled["CANCELED"] < 1000
+
+
+def test_errors_in_a_stream_answer_their_requests_and_do_not_end_it(server: ServerProcess, inference: Any) -> None:
+    """Unknown models, bad shapes and poison are answered in their turn, each with the id of its request."""
+    requests = [rows.request("worker", number) for number in range(40)]
+    for number in range(0, 40, 4):
+        requests[number].model_name = "nothing"
+        requests[number + 1].inputs[0].shape[0] = 5
+        requests[number + 2].raw_input_contents[0] = rows.request("worker", 0, -1).raw_input_contents[0]
+    before = server.metrics()
+    responses = list(inference.ModelStreamInfer(iter(requests)))
+    assert [response.infer_response.id for response in responses] == [str(number) for number in range(40)]
+    messages = [response.error_message for response in responses]
+    assert messages[0::4] == ["Request for unknown model: 'nothing' is not found"] * 10
+    assert {"byte size mismatch" in message for message in messages[1::4]} == {True}
+    assert messages[2::4] == ["the model failed on this request"] * 10
+    assert [_first(response) for response in responses[3::4]] == list(range(3, 40, 4))
+    after = server.metrics()
+    for reason in ("not_found", "invalid", "model"):
+        counts = [samples.total("coordserve_rejected", reason=reason) for samples in (before, after)]
+        assert counts[1] - counts[0] == 10, reason
+
+
+def test_a_deadline_ends_a_stream_and_frees_what_it_had(
+    server: ServerProcess, inference: Any, rounds_per_second: int
+) -> None:
+    """The deadline of a stream holds for all of its requests."""
+    requests = Sender("narrow", 6, rounds_per_second)
+    call = inference.ModelStreamInfer(iter(requests), timeout=0.5)
+    with pytest.raises(grpc.RpcError):
+        list(call)
+    assert call.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    server.metrics_when(at_rest)
+    assert rows.answers(inference.ModelInfer(rows.request("narrow", 3))) == [3]
+
+
+def test_many_streams_share_the_server(server: ServerProcess) -> None:
+    """Streams side by side each get their own answers, in their own order."""
+    results: queue.SimpleQueue[list[int]] = queue.SimpleQueue()
+
+    def converse(start: int) -> None:
+        with rows.own_connection(server.grpc_address) as channel:
+            requests = (rows.request("worker", number, 1) for number in range(start, start + 100))
+            results.put([_first(response) for response in rows.stub(channel).ModelStreamInfer(requests)])
+
+    threads = [threading.Thread(target=converse, args=(start,)) for start in range(0, 1000, 100)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    answered = sorted(results.get() for _ in threads)
+    assert list(itertools.chain(*answered)) == list(range(1000))
+
+
+def test_a_stream_without_requests_ends_well(inference: Any) -> None:
+    """Nothing asked, nothing answered."""
+    assert list(inference.ModelStreamInfer(iter([]))) == []
