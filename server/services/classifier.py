@@ -7,8 +7,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from proto import classifier_pb2
-from server.errors import InvalidImage, InvalidRequest, ServingError
-from server.services.execution import execute
+from server.errors import InvalidImage, InvalidRequest, RequestCancelled, ServingError
+from server.services.execution import count_failure, execute
 from server.services.images import ImageDecoder, ImageInput
 from server.services.infer_response import top_classes
 from server.services.parameters import parse_version
@@ -41,6 +41,10 @@ class ClassifierServicer:
         """Classify the images of one request; see the service's definition."""
         if not request.images:
             raise InvalidRequest("the request has no images")
+        if len(request.images) > self._decoder.capacity:
+            raise InvalidRequest(
+                f"the request has {len(request.images)} images, but no more than {self._decoder.capacity} can wait"
+            )
         name = request.model_name or self._only_classifier()
         with self._repository.lease(name, parse_version(request.model_version)) as model:
             wanted = ImageInput.of(model.config)
@@ -89,8 +93,11 @@ class ClassifierServicer:
         try:
             payload = await self._decoder.decode(image, wanted)
         except ServingError as error:
-            model.statistics.failed("OTHER", time.monotonic_ns() - arrived_ns)
+            count_failure(model, error, arrived_ns)
             return error
+        except asyncio.CancelledError:
+            count_failure(model, RequestCancelled(), arrived_ns)
+            raise
         try:
             reply = await execute(model, self._delivery, payload, 1, call.deadline)
         except ServingError as error:

@@ -58,14 +58,15 @@ async def execute(
         answer = delivery.result(future)
         return await (_within(timeout, future, answer) if timeout else answer)
     except ServingError as error:
-        _count(model, error, arrived_ns)
+        count_failure(model, error, arrived_ns)
         raise
     except asyncio.CancelledError:
-        _count(model, RequestCancelled(), arrived_ns)
+        count_failure(model, RequestCancelled(), arrived_ns)
         raise
 
 
-def _count(model: ModelVersion, error: ServingError, arrived_ns: int) -> None:
+def count_failure(model: ModelVersion, error: ServingError, arrived_ns: int) -> None:
+    """Count a request of `model` that came at `arrived_ns` and failed now."""
     model.statistics.failed(_FAILURE_REASONS.get(type(error), "OTHER"), time.monotonic_ns() - arrived_ns)
 
 

@@ -51,7 +51,7 @@ class ImageDecoder:
     def __init__(self, threads: Executor, limits: imaging.Limits, capacity: int) -> None:
         self._threads = threads
         self._limits = limits
-        self._capacity = capacity
+        self.capacity = capacity
         self._decoding = 0
 
     async def decode(self, data: bytes, wanted: ImageInput) -> Payload:
@@ -61,7 +61,7 @@ class ImageDecoder:
             InvalidImage: the bytes cannot be decoded within the limits.
             QueueFull: too many images wait to be decoded.
         """
-        if self._decoding >= self._capacity:
+        if self._decoding >= self.capacity:
             raise QueueFull("Exceeds maximum queue size")
         self._decoding += 1
         try:

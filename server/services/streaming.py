@@ -42,6 +42,6 @@ async def answer_in_order(
             places.release()
         await reader
     finally:
-        for task in (reader, *under_way):
-            task.cancel()
+        for started in (reader, *under_way):
+            started.cancel()
         await asyncio.gather(reader, *under_way, return_exceptions=True)  # they have ended, and left no complaint
