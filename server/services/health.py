@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from grpc_health.v1 import health_pb2
 
-from server.errors import ModelNotFound
+from server.errors import InvalidRequest, ModelNotFound
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
@@ -50,8 +50,10 @@ class HealthServicer:
 
     async def Watch(self, requests: AsyncIterator[Any], _call: Call) -> AsyncGenerator[Any, None]:
         """The status of a service now, and then each time it changes; unknown services have a status, too."""
-        service = (await requests.__anext__()).service
-        told = None
+        request = await anext(requests, None)
+        if request is None:
+            raise InvalidRequest("the call has no request")
+        service, told = request.service, None
         while True:
             async with self._changed:
                 await self._changed.wait_for(lambda: self._closed or self._status(service) != told)  # noqa: B023 - now
