@@ -17,11 +17,18 @@ class InputError(ValueError):
     """What the user gave cannot be used; the message is one line that says what to do about it."""
 
 
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows each default that says something."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return super()._get_help_string(action) if action.default else action.help
+
+
 class Parser(argparse.ArgumentParser):
     """Arguments with their defaults in the help, and errors of one line."""
 
     def __init__(self, program: str, description: str) -> None:
-        super().__init__(program, description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        super().__init__(program, description=description, formatter_class=_Help)
 
     def error(self, message: str) -> NoReturn:
         """Print the message and leave with exit code 2."""

@@ -86,8 +86,8 @@ class LabelledImages:
         unknown = [name for name in self.classes if name not in classes]
         if unknown:
             raise InputError(f"{self.name} has the class {unknown[0]!r}, which the model does not know")
-        labels = [classes.index(self.classes[label]) for label in self.labels]
-        return LabelledImages(self.name, self.images, labels, classes)
+        position = [classes.index(name) for name in self.classes]
+        return LabelledImages(self.name, self.images, [position[label] for label in self.labels], classes)
 
     def decode(self, size: int, crop_fraction: float) -> tuple[Tensor, Tensor]:
         """Decode all images to the crops that a server would make of them.

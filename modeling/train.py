@@ -42,38 +42,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def train(options: Namespace) -> int:
     """Train as the options say; leave the run and the model in the output folder."""
-    recipe = _recipe(options)
     run_path, model_path = options.output / RUN_FILE, options.output / MODEL_FILE
     if run_path.exists() and not options.resume:
         raise InputError(f"{options.output} holds a run already; go on with --resume or give another --output")
+    recipe = Recipe(**{field.name: getattr(options, field.name) for field in fields(Recipe)})
     training, test = _read_data(options)
-    facts = ModelFacts(
-        training.classes,
-        recipe.sizes[-1],
-        options.width,
-        options.attention,
-        options.crop_fraction,
-        recipe=asdict(recipe),
-    )
+    network = {"width": options.width, "attention": options.attention, "crop_fraction": options.crop_fraction}
+    facts = ModelFacts(training.classes, recipe.sizes[-1], **network, recipe=asdict(recipe))
     trainer = Trainer(facts, *training.decode(facts.size, facts.crop_fraction), recipe)
-    settings = {**asdict(recipe), "width": facts.width, "attention": facts.attention, "images": len(training.labels)}
+    settings = {**asdict(recipe), **network, "images": len(training.labels)}
     if options.resume:
         resume_run(run_path, trainer, settings)
     if trainer.step == trainer.steps:
         raise InputError(f"the run in {options.output} is finished; its model is {model_path}")
     test_pixels, test_labels = test.decode(facts.size, facts.crop_fraction)
     with interruption() as stop:
-        while trainer.step < trainer.steps:
+        for epoch in range(trainer.step // trainer.steps_per_epoch, recipe.epochs):
             _train_epoch(trainer, stop)
             save_run(run_path, trainer, settings)
             if stop.is_set() and trainer.step < trainer.steps:
                 sys.stderr.write(f"stopped after step {trainer.step} of {trainer.steps}; --resume goes on from there\n")
                 return INTERRUPTED
             accuracy = _save_model(model_path, trainer, facts, test_pixels, test_labels)
-            sys.stdout.write(f"epoch {trainer.step // trainer.steps_per_epoch}: top-1 {accuracy:.2%}\n")
-            sys.stdout.flush()
-    sys.stdout.write(f"{model_path}: top-1 {accuracy:.2%} of {len(test_labels)} images\n")
+            _say(f"epoch {epoch + 1}/{recipe.epochs}: top-1 {accuracy:.2%} of {len(test_labels)} images")
+    _say(f"wrote {model_path}")
     return 0
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def _train_epoch(trainer: Trainer, stop: Event) -> None:
@@ -111,19 +109,18 @@ def _read_data(options: Namespace) -> tuple[LabelledImages, LabelledImages]:
     return (training, test) if test else training.hold_out(options.held_out_share, options.seed)
 
 
-def _recipe(options: Namespace) -> Recipe:
-    return Recipe(**{field.name: getattr(options, field.name) for field in fields(Recipe)})
-
-
 def _sizes(text: str) -> tuple[int, ...]:
     return tuple(int(size) for size in text.split(","))
 
 
 def _parser() -> Parser:
     parser = Parser(PROGRAM, "Train a classifier. Ctrl-C stops after the current step and loses nothing.")
-    parser.add_argument("--data", default=CIFAR10, help="a folder of class folders, a packed .npz file, or cifar10")
-    parser.add_argument("--test-data", type=Path, help="the same of images to test with (default: cifar10's own, or")
-    parser.add_argument("--held-out-share", type=float, default=0.1, help="... this share of each class of --data)")
+    sources = "a folder of class folders, or a packed .npz file"
+    parser.add_argument("--data", default=CIFAR10, help=f"{sources}, or cifar10; held in memory at the served size")
+    parser.add_argument("--test-data", type=Path, help=f"images to test with: {sources} (cifar10 has its own)")
+    parser.add_argument(
+        "--held-out-share", type=float, default=0.1, help="... or, without them, this share of each class"
+    )
     parser.add_argument("--output", type=Path, default=Path("runs/cifar10"), help="folder for the run and the model")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --output, given the same options")
     parser.add_argument(

@@ -40,7 +40,7 @@ def test_train_evaluate_export(coloured_folder: Path, tmp_path: Path, capsys: py
     assert facts.recipe is not None
     assert facts.recipe["epochs"] == 2
     assert facts.accuracy is not None
-    assert f"top-1 {facts.accuracy:.2%} of 6 images" in capsys.readouterr().out
+    assert f"epoch 2/2: top-1 {facts.accuracy:.2%} of 6 images" in capsys.readouterr().out
 
     assert evaluate([str(model), *data]) == 0
     answer = capsys.readouterr().out.partition(": ")[2]
@@ -68,7 +68,7 @@ def test_interrupted_command(coloured_folder: Path, tmp_path: Path) -> None:
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=one_thread
     ) as process:
         assert process.stdout is not None
-        assert process.stdout.readline().startswith("epoch 1: ")
+        assert process.stdout.readline().startswith("epoch 1/400: ")
         process.send_signal(signal.SIGINT)
         _, error = process.communicate()
 
