@@ -15,7 +15,7 @@ from modeling.command import InputError
 from modeling.files import replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 _CHUNK_BYTES = 1 << 20
 _TIMEOUT_SECONDS = 30
@@ -36,15 +36,15 @@ def git_blob_id(content: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
-def fetch(url: str, path: Path, digest: Callable[[bytes], str], expected: str, remedy: str) -> Path:
+def fetch(urls: Sequence[str], path: Path, digest: Callable[[bytes], str], expected: str, remedy: str) -> Path:
     """Download a file unless it is already there; what is there is checked as well.
 
     Args:
-        url: Where it is.
+        urls: Where it is; the next is tried where one fails.
         path: Where it goes; appears only when complete and correct.
         digest: Computes what `expected` is compared with.
         expected: The digest of the right content.
-        remedy: What the user can do if this fails.
+        remedy: What the user can do if all fail.
 
     Returns:
         The path.
@@ -54,15 +54,19 @@ def fetch(url: str, path: Path, digest: Callable[[bytes], str], expected: str, r
     """
     if path.is_file() and digest(path.read_bytes()) == expected:
         return path
-    try:
-        content = _download(url)
-    except (OSError, HTTPException, ValueError) as error:
-        raise InputError(f"cannot download {url} ({error}): {remedy}") from None
-    if digest(content) != expected:
-        raise InputError(f"{url} is not the file that was expected (digest {digest(content)}): {remedy}")
-    with replacing(path) as temporary:
-        temporary.write_bytes(content)
-    return path
+    problems: list[str] = []
+    for url in urls:
+        try:
+            content = _download(url)
+        except (OSError, HTTPException, ValueError) as error:
+            problems.append(f"cannot download {url} ({error})")
+            continue
+        if digest(content) == expected:
+            with replacing(path) as temporary:
+                temporary.write_bytes(content)
+            return path
+        problems.append(f"{url} is not the file that was expected (its digest is {digest(content)})")
+    raise InputError(f"{'; '.join(problems)}: {remedy}")
 
 
 def _download(url: str) -> bytes:

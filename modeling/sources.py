@@ -86,7 +86,7 @@ def read_cifar10(url: str = CIFAR10_URL, digest: str = CIFAR10_SHA256) -> tuple[
     """
     path = cache_directory() / url.rpartition("/")[2]
     remedy = f"download it elsewhere and put it at {path}, or train on your own images with --data"
-    with tarfile.open(fetch(url, path, sha256, digest, remedy)) as archive:
+    with tarfile.open(fetch([url], path, sha256, digest, remedy)) as archive:
         classes = tuple(name.decode() for name in _unpickle(archive, _CIFAR10_CLASSES)[b"label_names"])
         return _cifar10_part(archive, _CIFAR10_TRAINING, classes), _cifar10_part(archive, _CIFAR10_TEST, classes)
 

@@ -12,7 +12,7 @@ from modeling.download import cache_directory, fetch, git_blob_id
 from modeling.facts import ModelFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
@@ -23,7 +23,10 @@ IMAGENET = "imagenet"
 BUNDLED_FILE = Path(__file__).parent / "weights" / "ca_mobilenetv2_cifar10.safetensors"
 IMAGENET_LABELS_FILE = Path(__file__).parent / "imagenet_labels.txt"
 # MobileNetV2 1.0 with Coordinate Attention, published by its authors under the MIT licence.
-IMAGENET_URL = "https://raw.githubusercontent.com/Andrew-Qibin/CoordAttention/main/mbv2_ca.pth"
+IMAGENET_URLS = (
+    "https://raw.githubusercontent.com/Andrew-Qibin/CoordAttention/main/mbv2_ca.pth",
+    "https://raw.githubusercontent.com/houqb/CoordAttention/main/mbv2_ca.pth",
+)
 IMAGENET_BLOB_ID = "07b6640600b7d767acfaebcf5ddb801b675073df"
 _IMAGENET_SIZE = 224
 _IMAGENET_CROP_FRACTION = 0.875
@@ -58,14 +61,14 @@ def load_weights(source: str, labels: tuple[str, ...] | None = None) -> tuple[Mo
     return network, facts
 
 
-def fetch_imagenet(url: str = IMAGENET_URL, blob_id: str = IMAGENET_BLOB_ID) -> Path:
+def fetch_imagenet(urls: Sequence[str] = IMAGENET_URLS, blob_id: str = IMAGENET_BLOB_ID) -> Path:
     """Download the authors' ImageNet weights, unless they are there, and return their path.
 
     Raises:
         InputError: They cannot be had; the message says what to do.
     """
-    remedy = f"download mbv2_ca.pth from {url.rpartition('/')[0]} by another way and give its path as --weights FILE"
-    return fetch(url, cache_directory() / "mbv2_ca.pth", git_blob_id, blob_id, remedy)
+    remedy = "download mbv2_ca.pth by another way and give its path as --weights FILE"
+    return fetch(urls, cache_directory() / "mbv2_ca.pth", git_blob_id, blob_id, remedy)
 
 
 def read_labels(path: Path) -> tuple[str, ...]:

@@ -73,7 +73,7 @@ def test_download_once(tmp_path: Path) -> None:
     path = tmp_path / "new" / "file"
     with serving(CONTENT) as (url, asked):
         for _ in range(2):
-            assert fetch(f"{url}/file", path, sha256, sha256(CONTENT), "?").read_bytes() == CONTENT
+            assert fetch([f"{url}/file"], path, sha256, sha256(CONTENT), "?").read_bytes() == CONTENT
 
     assert asked == ["/file"]
     assert list(path.parent.iterdir()) == [path]
@@ -83,7 +83,7 @@ def test_damaged_file_is_replaced(tmp_path: Path) -> None:
     """A file that is there but wrong is downloaded again."""
     (tmp_path / "file").write_bytes(b"half")
     with serving(CONTENT) as (url, _):
-        fetch(url, tmp_path / "file", sha256, sha256(CONTENT), "?")
+        fetch([url], tmp_path / "file", sha256, sha256(CONTENT), "?")
 
     assert (tmp_path / "file").read_bytes() == CONTENT
 
@@ -94,7 +94,7 @@ def test_truncated_download(tmp_path: Path) -> None:
         serving(CONTENT, promised=len(CONTENT) + 1) as (url, _),
         pytest.raises(InputError, match=r"ended after 7000 of 7001 bytes.*: ask a friend"),
     ):
-        fetch(url, tmp_path / "file", sha256, sha256(CONTENT), "ask a friend")
+        fetch([url], tmp_path / "file", sha256, sha256(CONTENT), "ask a friend")
 
     assert list(tmp_path.iterdir()) == []
 
@@ -102,16 +102,23 @@ def test_truncated_download(tmp_path: Path) -> None:
 def test_tampered_download(tmp_path: Path) -> None:
     """Other content than expected leaves no file."""
     with serving(CONTENT + b"!") as (url, _), pytest.raises(InputError, match="not the file that was expected"):
-        fetch(url, tmp_path / "file", sha256, sha256(CONTENT), "ask a friend")
+        fetch([url], tmp_path / "file", sha256, sha256(CONTENT), "ask a friend")
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_mirror(tmp_path: Path) -> None:
+    """Where an address fails or serves something else the next is tried."""
+    with serving(CONTENT + b"!") as (wrong, _), serving(CONTENT) as (right, _):
+        urls = ["http://127.0.0.1:9/file", wrong, right]
+        assert fetch(urls, tmp_path / "file", sha256, sha256(CONTENT), "?").read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9/file", "nonsense"])
 def test_no_network(tmp_path: Path, url: str) -> None:
     """An address that cannot be reached is named, with what to do."""
     with pytest.raises(InputError, match=f"cannot download {url} .*: ask a friend"):
-        fetch(url, tmp_path / "file", sha256, "", "ask a friend")
+        fetch([url], tmp_path / "file", sha256, "", "ask a friend")
 
 
 def test_imagenet_weights(tmp_path: Path, cache: Path) -> None:
@@ -120,7 +127,7 @@ def test_imagenet_weights(tmp_path: Path, cache: Path) -> None:
     torch.save(original.state_dict(), tmp_path / "mbv2_ca.pth")
     content = (tmp_path / "mbv2_ca.pth").read_bytes()
     with serving(content) as (url, _):
-        path = fetch_imagenet(f"{url}/mbv2_ca.pth", git_blob_id(content))
+        path = fetch_imagenet([f"{url}/mbv2_ca.pth"], git_blob_id(content))
 
     assert path == cache / "mbv2_ca.pth"
     assert load_state_file(path).keys() == original.state_dict().keys()
@@ -134,7 +141,7 @@ def test_imagenet_weights(tmp_path: Path, cache: Path) -> None:
 def test_tampered_imagenet_weights(cache: Path) -> None:
     """Weights that are not the authors' are not kept."""
     with serving(b"other weights") as (url, _), pytest.raises(InputError, match="--weights FILE"):
-        fetch_imagenet(f"{url}/mbv2_ca.pth")
+        fetch_imagenet([f"{url}/mbv2_ca.pth"])
 
     assert list(cache.glob("*")) == []
 
