@@ -61,7 +61,8 @@ class ModelVersion:
         except ModelFailed:
             raise
         except Exception as error:
-            raise EngineError(f"the module fails on a batch of zeros: {str(error).splitlines()[-1]}") from error
+            reason = str(error).strip().splitlines() or [type(error).__name__]
+            raise EngineError(f"the module fails on a batch of zeros: {reason[-1]}") from error
         return batcher
 
     def acquire(self) -> bool:
