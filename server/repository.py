@@ -263,8 +263,10 @@ class ModelRepository:
         try:
             yield
         except Exception as error:
-            if number not in model.ready:
-                model.states[number] = (State.UNAVAILABLE, str(error))
+            for tried, (state, _) in list(model.states.items()):
+                if state is State.LOADING:  # this one, and those before it, which do not serve without it
+                    reason = str(error) if tried == number else f"version {number} did not load"
+                    model.states[tried] = (State.UNAVAILABLE, reason)
             raise
 
 
