@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -33,6 +34,8 @@ class HttpServer:
                 web.get("/readyz", self._readyz),
             ]
         )
+        # One at a time and always the same one: CPU utilisation is told since this thread's last look at it.
+        self._renderer = ThreadPoolExecutor(1, thread_name_prefix="metrics")
         self._runner = web.AppRunner(application, access_log=None)
         self.port = 0
 
@@ -52,9 +55,11 @@ class HttpServer:
     async def stop(self) -> None:
         """Close the port."""
         await self._runner.cleanup()
+        self._renderer.shutdown(wait=False)
 
     async def _metrics(self, _request: web.Request) -> web.Response:
-        page = await asyncio.to_thread(metrics.render, self._registry, self._repository)
+        loop = asyncio.get_running_loop()
+        page = await loop.run_in_executor(self._renderer, metrics.render, self._registry, self._repository)
         return web.Response(body=page, headers={"Content-Type": metrics.CONTENT_TYPE})
 
     async def _healthz(self, _request: web.Request) -> web.Response:

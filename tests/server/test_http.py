@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+
+from server import metrics
+from server.errors import StartError
+from server.http import HttpServer
+from tests.server.models import open_repository
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+
+class Pages:
+    """A server of pages on a free port, and what it answers."""
+
+    def __init__(self, directory: Path) -> None:
+        repository = open_repository(directory)
+        self.ready = False
+        self.server = HttpServer(metrics.new_registry(repository, "1.2.3"), repository, lambda: self.ready)
+
+    async def get(self, path: str, method: str = "GET") -> tuple[int, str, str]:
+        """Status, content type and text of a page."""
+        async with aiohttp.ClientSession() as session:
+            url = f"http://127.0.0.1:{self.server.port}{path}"
+            async with session.request(method, url) as response:
+                return response.status, response.headers["Content-Type"], await response.text()
+
+
+@pytest.fixture
+async def pages(tmp_path: Path) -> AsyncIterator[Pages]:
+    """The pages of an empty repository."""
+    pages = Pages(tmp_path)
+    await pages.server.start("127.0.0.1", 0)
+    yield pages
+    await pages.server.stop()
+
+
+async def test_health_and_readiness_are_two_things(pages: Pages) -> None:
+    """The process is alive from the start, and ready when it says so, each time anew."""
+    for ready, status in ((False, 503), (True, 200), (False, 503)):
+        pages.ready = ready
+        assert (await pages.get("/readyz"))[0] == status
+        assert (await pages.get("/healthz"))[::2] == (200, "ok\n")
+
+
+async def test_metrics_are_served_as_prometheus_wants_them(pages: Pages) -> None:
+    """The page comes with the content type of its format."""
+    status, kind, page = await pages.get("/metrics")
+    assert (status, kind) == (200, metrics.CONTENT_TYPE)
+    assert 'coordserve_build_info{version="1.2.3"} 1.0' in page
+
+
+async def test_other_requests_are_refused(pages: Pages) -> None:
+    """There are no other pages, and nothing can be written."""
+    assert (await pages.get("/other"))[0] == 404
+    assert (await pages.get("/metrics", "POST"))[0] == 405
+
+
+async def test_a_port_in_use_stops_the_start(pages: Pages, tmp_path: Path) -> None:
+    """The address is told to the person at the terminal."""
+    second = Pages(tmp_path).server
+    with pytest.raises(StartError, match=rf"cannot listen on 127\.0\.0\.1:{pages.server.port} \(metrics\)"):
+        await second.start("127.0.0.1", pages.server.port)
+    await second.stop()
+
+
+async def test_scrapes_take_turns_in_one_thread(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many scrape at once, one thread computes the pages: utilisation is measured between its own looks."""
+    threads = []
+
+    def render(*_arguments: Any) -> bytes:
+        threads.append(threading.current_thread())
+        return b""
+
+    monkeypatch.setattr(metrics, "render", render)
+    await asyncio.gather(*(pages.get("/metrics") for _ in range(8)), asyncio.to_thread(len, ""))
+    assert len(threads) == 8
+    assert len(set(threads)) == 1
+    assert threads[0] is not threading.main_thread()
