@@ -67,7 +67,9 @@ class Settings:
         for item in fields(cls):
             _add_option(parser, item.name, item.default, dict(item.metadata), environment)
         values = vars(parser.parse_args(arguments))
-        values["load_model"] = tuple(values["load_model"])
+        if values["load_model"] is None:
+            values["load_model"] = environment.get("COORDSERVE_LOAD_MODEL", "").split(",")
+        values["load_model"] = tuple(name for name in values["load_model"] if name)
         settings = cls(**values)
         settings._check(parser)
         return settings
@@ -79,6 +81,8 @@ class Settings:
         for name in ("queue_capacity", "max_message_bytes", "max_image_bytes", "max_image_pixels"):
             if getattr(self, name) < 1:
                 parser.error(f"--{name.replace('_', '-')} must be at least 1")
+        if self.max_message_bytes >= 1 << 31:
+            parser.error("--max-message-bytes must be below 2 GiB, which no message of gRPC exceeds")
         for name in ("lame_duck_seconds", "grace_seconds"):
             if not 0 <= getattr(self, name) < float("inf"):
                 parser.error(f"--{name.replace('_', '-')} must be 0 or more seconds")
@@ -98,14 +102,14 @@ def _add_option(
     parser: argparse.ArgumentParser, name: str, default: Any, metadata: dict[str, Any], environment: Mapping[str, str]
 ) -> None:
     option, kind, text = "--" + name.replace("_", "-"), metadata.pop("type"), metadata.pop("help")
-    value = environment.get("COORDSERVE_" + name.upper())
+    value = environment.get("COORDSERVE_" + name.upper()) or None  # an empty one is none
     if kind is bool:
         if value is not None and value.lower() not in (*_YES, *_NO):
             parser.error(f"COORDSERVE_{name.upper()} must be one of {', '.join((*_YES, *_NO))}")
         enabled = default if value is None else value.lower() in _YES
         parser.add_argument(option, action=argparse.BooleanOptionalAction, default=enabled, help=text)
     elif metadata.get("action") == "append":
-        parser.add_argument(option, default=value.split(",") if value else [], metavar="NAME", help=text, **metadata)
+        parser.add_argument(option, metavar="NAME", help=text, **metadata)  # argparse would add to a default
     else:
         choices = metadata.get("choices")
         if value is not None and choices and value not in choices:
