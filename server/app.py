@@ -39,6 +39,7 @@ from server.services.inference import InferenceServicer
 from server.services.intake import Intake
 from server.services.model_control import ModelControl
 from server.services.registration import SERVICE_NAMES, handlers
+from server.services.rpc import is_news
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -186,6 +187,7 @@ class Application:
         delivery = Delivery()
         control = ModelControl(self._repository, self._update_readiness) if self._explicit else None
         decoder = ImageDecoder(self._decoders, limits, settings.queue_capacity)
+        logging.getLogger("grpc._cython.cygrpc").addFilter(is_news)
         server = grpc.aio.server(
             options=[
                 ("grpc.so_reuseport", 0),  # a port that is in use is an error, not a second listener

@@ -21,7 +21,7 @@ from google.protobuf.message_factory import GetMessageClass
 from server.errors import DeadlineUnreachable, InvalidRequest, RequestCancelled, ServingError, Unsupported
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 
     from server.services.intake import Intake
 
@@ -120,7 +120,8 @@ def stream_handler(
         requests = _parsed_all(parse, intake.read(messages))
         async with contextlib.aclosing(behaviour(requests, Call(context, observer))) as responses:
             async for response in responses:
-                await _write(response, context)
+                with _caller_may_have_left():
+                    await context.write(response)
 
     async def handle(messages: AsyncIterator[bytes], context: Context) -> None:
         await _accounted(answer(messages, context), context, observer)
@@ -128,11 +129,18 @@ def stream_handler(
     return grpc.stream_stream_rpc_method_handler(handle, response_serializer=serialize)
 
 
-async def _write(response: Any, context: Context) -> None:
+def is_news(record: logging.LogRecord) -> bool:
+    """Filter gRPC's log: that a caller was not there any more when a call ended is nobody's error."""
+    return not (record.exc_info and isinstance(record.exc_info[1], grpc.aio.InternalError))
+
+
+@contextlib.contextmanager
+def _caller_may_have_left() -> Iterator[None]:
+    """Take that nothing can be sent any more for what it means, since gRPC may tell us that only later."""
     try:
-        await context.write(response)
-    except grpc.aio.BaseError as error:  # the caller has left, which we are told only later
-        raise _why_cancelled(context)("the caller has left") from error
+        yield
+    except grpc.aio.InternalError as error:
+        raise asyncio.CancelledError from error
 
 
 async def _accounted(answer: Awaitable[Any], context: Context, observer: RpcObserver) -> Any:
@@ -157,7 +165,8 @@ async def _accounted(answer: Awaitable[Any], context: Context, observer: RpcObse
     finally:
         observer.finished(code, time.perf_counter() - started)
     observer.refused(failure.reason)
-    return await context.abort(code, str(failure)[:_MOST_CHARACTERS])
+    with _caller_may_have_left():
+        return await context.abort(code, str(failure)[:_MOST_CHARACTERS])
 
 
 def _why_cancelled(context: Context) -> type[ServingError]:
