@@ -19,6 +19,7 @@ from modeling.run_file import resume_run, save_run
 from modeling.servable import Servable
 from modeling.sources import CIFAR10, read_cifar10, read_images
 from modeling.training import Recipe, Trainer
+from modeling.weights import load_weights
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -48,9 +49,12 @@ def train(options: Namespace) -> int:
     recipe = Recipe(**{field.name: getattr(options, field.name) for field in fields(Recipe)})
     training, test = _read_data(options)
     network = {"width": options.width, "attention": options.attention, "crop_fraction": options.crop_fraction}
-    facts = ModelFacts(training.classes, recipe.sizes[-1], **network, recipe=asdict(recipe))
-    trainer = Trainer(facts, *training.decode(facts.size, facts.crop_fraction), recipe)
-    settings = {**asdict(recipe), **network, "images": len(training.labels)}
+    facts = ModelFacts(
+        training.classes, recipe.sizes[-1], **network, recipe={**asdict(recipe), "weights": options.weights}
+    )
+    start = _start(options.weights, facts) if options.weights else None
+    trainer = Trainer(facts, *training.decode(facts.size, facts.crop_fraction), recipe, start)
+    settings = {**asdict(recipe), **network, "weights": options.weights, "images": len(training.labels)}
     if options.resume:
         resume_run(run_path, trainer, settings)
     if trainer.step == trainer.steps:
@@ -98,6 +102,15 @@ def _save_model(path: Path, trainer: Trainer, facts: ModelFacts, pixels: Tensor,
     return accuracy
 
 
+def _start(source: str, facts: ModelFacts) -> dict[str, Tensor]:
+    """Return weights to start from, without the classifier where it is for other classes."""
+    network, known = load_weights(source)
+    whole = known.classes == facts.classes
+    return {
+        name: tensor for name, tensor in network.state_dict().items() if whole or not name.startswith("classifier.")
+    }
+
+
 def _read_data(options: Namespace) -> tuple[LabelledImages, LabelledImages]:
     """Return the images to train on and those to test with."""
     if options.data == CIFAR10:
@@ -130,6 +143,7 @@ def _parser() -> Parser:
     parser.add_argument(
         "--crop-fraction", type=float, default=1.0, help="share of the shorter side that the crop keeps"
     )
+    parser.add_argument("--weights", help="weights to start from: bundled, imagenet or a file (without: fresh ones)")
     for field in fields(Recipe):
         _add_setting(parser, field.name, field.default, field.metadata["help"])
     return parser

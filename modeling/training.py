@@ -12,10 +12,13 @@ from torch.nn import functional
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from modeling.augmentation import augment
+from modeling.checkpoint import load_strictly
 from modeling.command import InputError
 from modeling.servable import Normalisation
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
 
     from modeling.facts import ModelFacts
@@ -68,13 +71,22 @@ class Trainer:
         pixels: uint8 [N, H, W, 3].
         labels: int64 [N].
         recipe: How to train.
+        start: Weights to start from, by name, in place of fresh ones.
     """
 
-    def __init__(self, facts: ModelFacts, pixels: Tensor, labels: Tensor, recipe: Recipe) -> None:
+    def __init__(
+        self,
+        facts: ModelFacts,
+        pixels: Tensor,
+        labels: Tensor,
+        recipe: Recipe,
+        start: Mapping[str, Tensor] | None = None,
+    ) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe = recipe
         self.step = 0
         self.network = facts.network().train()
+        load_strictly(self.network, {**self.network.state_dict(), **(start or {})})
         convert_conv2d_weight_memory_format(self.network, torch.channels_last)
         self.average = copy.deepcopy(self.network).eval()
         self._pixels, self._labels = pixels, labels

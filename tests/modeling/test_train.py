@@ -99,6 +99,29 @@ def test_resumed_command(coloured_folder: Path, tmp_path: Path, monkeypatch: pyt
     assert (cut / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
 
 
+def test_start_from_weights(coloured_folder: Path, packed_file: Path, tmp_path: Path) -> None:
+    """A run can start from trained weights: from all of them for the same classes, else with a fresh classifier."""
+    first, again, other = (tmp_path / name for name in ("first", "again", "other"))
+    still = ["--epochs", "1", "--learning-rate", "0", "--test-data", str(packed_file)]
+    assert main(options(coloured_folder, first, "--epochs", "1")) == 0
+    weights = ["--weights", str(first / "model.safetensors")]
+    state, _ = load_checkpoint(first / "model.safetensors")
+
+    assert main([*options(coloured_folder, again, *still), *weights]) == 0
+    assert torch.equal(
+        load_checkpoint(again / "model.safetensors")[0]["classifier.1.weight"], state["classifier.1.weight"]
+    )
+
+    for name, colour in (("one", "red"), ("two", "green")):
+        (tmp_path / "data").mkdir(exist_ok=True)
+        (tmp_path / "data" / name).symlink_to(coloured_folder / colour)
+    assert main([*options(tmp_path / "data", other, "--epochs", "1", "--learning-rate", "0"), *weights]) == 0
+    found, facts = load_checkpoint(other / "model.safetensors")
+    assert facts.classes == ("one", "two")
+    assert torch.equal(found["conv.0.weight"], state["conv.0.weight"])
+    assert found["classifier.1.weight"].shape == (2, 1280)
+
+
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     """The help shows every default."""
     with pytest.raises(SystemExit) as leaving:
