@@ -61,7 +61,8 @@ class Settings:
         parser = _Parser(
             prog="python -m server",
             description="Serve a model repository over gRPC.",
-            epilog="Each option can also be set by a variable: --grpc-port by COORDSERVE_GRPC_PORT.",
+            epilog="Each option can also be set by a variable: --grpc-port by COORDSERVE_GRPC_PORT. "
+            "`python -m server check` says what is wrong in a model repository.",
             formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         )
         for item in fields(cls):
