@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from server.repository import LoadError, ModelRepository
+from server.services.model_control import ModelControl
+from tests.server.models import load_version, write_model
+from tests.server.workshop import HANGING_SECONDS
+from tests.torchscript_models import Constant
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from server.model import ModelVersion
+    from server.model_config import ModelConfig
+
+
+async def test_loads_take_turns_and_hold_up_nobody(tmp_path: Path) -> None:
+    """While one load runs another waits, the event loop goes on, and each is told when it is ready."""
+    for name in "ab":
+        write_model(tmp_path / name, Constant(1))
+    gate, loading, reached, loop = threading.Event(), list[str](), asyncio.Event(), asyncio.get_running_loop()
+
+    def load(config: ModelConfig, version: int, directory: Path) -> ModelVersion:
+        loading.append(config.name)
+        loop.call_soon_threadsafe(reached.set)
+        assert gate.wait(HANGING_SECONDS)
+        return load_version(config, version, directory)
+
+    repository, told = ModelRepository(tmp_path, load), []
+
+    async def loaded() -> None:
+        told.append([version.config.name for version in repository.ready()])
+
+    control = ModelControl(repository, loaded)
+    first, second = (asyncio.ensure_future(control.load(name, None)) for name in "ab")
+    await reached.wait()
+    assert (loading, told) == (["a"], [])
+    gate.set()
+    await asyncio.gather(first, second)
+    assert told == [["a"], ["a", "b"]]
+    await control.unload("a")
+    assert [version.config.name for version in repository.ready()] == ["b"]
+    assert await asyncio.to_thread(repository.close, HANGING_SECONDS)
+
+
+async def test_a_load_that_fails_is_told_to_its_caller_alone(tmp_path: Path) -> None:
+    """Nothing became ready, so nobody else hears of it, and the next load works."""
+    write_model(tmp_path / "good", Constant(1))
+    write_model(tmp_path / "bad", b"no module")
+    repository, told = ModelRepository(tmp_path, load_version), []
+
+    async def loaded() -> None:
+        told.append(len(repository.ready()))
+
+    control = ModelControl(repository, loaded)
+    for name in ("bad", "missing"):
+        with pytest.raises(LoadError):
+            await control.load(name, None)
+    assert told == []
+    await control.load("good", None)
+    assert told == [1]
+    assert await asyncio.to_thread(repository.close, HANGING_SECONDS)
