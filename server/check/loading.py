@@ -1,0 +1,69 @@
+"""What this server does with a model: it is asked, by loading the model as the server does, with a single instance."""
+
+from __future__ import annotations
+
+import re
+import threading
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from server.cpus import usable_cores
+from server.model import ModelVersion
+from server.model_config import ConfigError
+from server.repository import LoadError, ModelRepository
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from server.model_config import ModelConfig
+
+_SYNTAX = re.compile(r":(\d+):\d+ : (.*)", re.DOTALL)
+
+
+@dataclass(slots=True)
+class Attempt:
+    """How loading one model went; an empty `error` means well.
+
+    `config` is what was read, None where that failed; `version` the last one that was tried. `shapes` are those of the
+    real outputs for one row, by version and in the order of config.pbtxt. `syntax_line` is 0 unless the error is one of
+    the text format.
+    """
+
+    config: ModelConfig | None = None
+    version: int = 0
+    shapes: dict[int, list[tuple[int, ...]]] = field(default_factory=dict)
+    error: str = ""
+    in_config: bool = False
+    syntax_line: int = 0
+
+    def fail(self, error: LoadError, config_path: Path) -> None:
+        """Note why the model does not load."""
+        self.in_config = isinstance(error.__cause__, ConfigError)
+        self.error = str(error).removeprefix(str(config_path)).removeprefix(": ")
+        if match := _SYNTAX.fullmatch(self.error):
+            self.syntax_line, self.error = int(match[1]), match[2]
+
+
+def attempt(directory: Path, name: str) -> Attempt:
+    """Load all versions of the model `name`, below the repository `directory`, that the server would; and end them."""
+    result = Attempt()
+
+    def load_version(config: ModelConfig, version: int, model_directory: Path) -> ModelVersion:
+        result.config, result.version = config, version
+        alone = replace(config, instances=1, threads=None)
+        return ModelVersion(alone, version, model_directory, usable_cores(), queue_capacity=1)
+
+    repository = ModelRepository(directory, load_version)
+    try:
+        repository.load(name)
+        result.shapes = {version.version: _output_shapes(version) for version in repository.ready()}
+    except LoadError as error:
+        result.fail(error, directory / name / "config.pbtxt")
+    finally:
+        repository.close(timeout_seconds=threading.TIMEOUT_MAX)
+    return result
+
+
+def _output_shapes(model: ModelVersion) -> list[tuple[int, ...]]:
+    payload = tuple(bytes(spec.row_bytes) for spec in model.config.inputs)
+    return [tuple(array.shape) for array in model.batcher.submit(payload, rows=1).result().result]

@@ -1,0 +1,73 @@
+"""What Triton accepts and does otherwise than one may think, or than this server does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tritonclient.grpc import model_config_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from server.check.triton import Fault
+
+_MOST_SIZES_TOLD = 8
+
+
+def triton(config: Any) -> Iterator[Fault]:
+    """What surprises under Triton."""
+    yield from _batching(config)
+    yield from _prefetching(config.dynamic_batching)
+    yield from _warm_up(config)
+    yield from _resources(config)
+    for role, tensors in (("input", config.input), ("output", config.output)):
+        names = [tensor.name for tensor in tensors]
+        for index, name in enumerate(names):
+            if name and name in names[:index]:
+                yield f"{role}[{index}].name", f'a second {role} has the name "{name}"; Triton loads it and uses one'
+
+
+def both(config: Any) -> Iterator[Fault]:
+    """What surprises under either server."""
+    policy = config.dynamic_batching.default_queue_policy
+    if policy.allow_timeout_override and not policy.default_timeout_microseconds:
+        yield (
+            "dynamic_batching.default_queue_policy.allow_timeout_override",
+            "allow_timeout_override has no effect without default_timeout_microseconds: a request can only shorten it",
+        )
+    if config.HasField("dynamic_batching") and config.max_batch_size == 0:
+        yield "dynamic_batching", "dynamic_batching has no effect while max_batch_size is 0"
+
+
+def _batching(config: Any) -> Iterator[Fault]:
+    if config.max_batch_size > 1 and not config.HasField("dynamic_batching"):
+        yield "max_batch_size", "without dynamic_batching, requests are not put together into batches"
+
+
+def _prefetching(batching: Any) -> Iterator[Fault]:
+    policy = batching.default_queue_policy
+    path = "dynamic_batching.default_queue_policy"
+    text = "turns off that Triton forms the next batches while instances are busy"
+    for field in ("default_timeout_microseconds", "max_queue_size"):
+        if getattr(policy, field):
+            yield f"{path}.{field}", f"{field} {text}"
+    if batching.priority_levels:
+        yield "dynamic_batching.priority_levels", f"priority_levels {text}"
+
+
+def _warm_up(config: Any) -> Iterator[Fault]:
+    warm = {warmup.batch_size for warmup in config.model_warmup if warmup.batch_size}
+    cold = [size for size in range(1, max(1, config.max_batch_size) + 1) if size not in warm]
+    if cold:
+        sizes = ", ".join(map(str, cold[:_MOST_SIZES_TOLD])) + (", ..." if len(cold) > _MOST_SIZES_TOLD else "")
+        yield "model_warmup", f"model_warmup has no batch size {sizes}: the first such batch is slow under Triton"
+
+
+def _resources(config: Any) -> Iterator[Fault]:
+    kinds = model_config_pb2.ModelInstanceGroup
+    if not any(group.count > 0 for group in config.instance_group):
+        yield "instance_group", "instance_group has no count: Triton runs 1 instance, this server one for each core"
+    if any(group.kind == kinds.KIND_GPU for group in config.instance_group):
+        yield "instance_group", "KIND_GPU: Triton loads it only where there is a GPU"
+    if "INTRA_OP_THREAD_COUNT" not in config.parameters:
+        yield "parameters", "no parameter INTRA_OP_THREAD_COUNT: each instance of Triton's uses all cores"
