@@ -22,7 +22,7 @@ from server.errors import ModelFailed, ModelNotFound, ModelNotReady, StartError
 from server.model_config import ConfigError, ModelConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from server.model import ModelVersion
@@ -173,12 +173,12 @@ class ModelRepository:
                 loaded = self._load_versions(name, config_override)
             except (ConfigError, EngineError, ModelFailed) as error:
                 logger.error("%s: not loaded: %s", name, error)  # noqa: TRY400 - the message says it all
-                raise LoadError(str(error)) from error
+                raise LoadError(str(error).removeprefix(f"{self._directory}/")) from error  # a caller may read it
             model = self._models[name]
             replaced = model.ready
             model.ready = {version.version: version for version in loaded}
             model.states = dict.fromkeys(model.ready, (State.READY, ""))
-            self._retire(replaced)
+            self._retire(replaced.values())
 
     def unload(self, name: str) -> None:
         """Take a model out of service, if it is in service; requests that it has accepted are answered."""
@@ -188,7 +188,7 @@ class ModelRepository:
                 return
             unloaded, model.ready = model.ready, {}
             model.states = dict.fromkeys(unloaded, (State.UNAVAILABLE, "unloaded"))
-            self._retire(unloaded)
+            self._retire(unloaded.values())
         logger.info("%s: unloaded", name)
 
     def close(self, timeout_seconds: float) -> bool:
@@ -200,16 +200,16 @@ class ModelRepository:
             return False
         for model in self._models.values():
             ready, model.ready = model.ready, {}
-            self._retire(ready)
+            self._retire(ready.values())
         self._changing.release()
         late = [version for version in self._retired if not version.wait_closed(max(0.0, end - time.monotonic()))]
         for version in late:
             logger.warning("%s: requests were still running at the end of the grace period", version.config.name)
         return not late
 
-    def _retire(self, versions: dict[int, ModelVersion]) -> None:
+    def _retire(self, versions: Iterable[ModelVersion]) -> None:
         self._retired = [version for version in self._retired if not version.wait_closed(0)]
-        for version in versions.values():
+        for version in versions:
             version.retire()
             self._retired.append(version)
 
@@ -241,8 +241,7 @@ class ModelRepository:
         try:
             version = self._load_version(config, number, directory)
         except Exception:
-            for other in loaded:
-                other.retire()
+            self._retire(loaded)
             raise
         logger.info(
             "%s version %d: ready after %.1f s, %d instances of %d threads, batches up to %d",

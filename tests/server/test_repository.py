@@ -248,7 +248,7 @@ def test_a_reload_that_fails_changes_nothing(directory: Path, repository: ModelR
 
 def test_versions_come_all_or_none(directory: Path, repository: ModelRepository) -> None:
     """When one version of several is broken none is served, none is left loading, and no thread is left."""
-    before = threading.active_count()
+    before = set(threading.enumerate())
     write_model(directory / "net", Constant(1), _ALL, 1)
     write_model(directory / "net", b"no module", _ALL, 2)
     write_model(directory / "net", Constant(3), _ALL, 3)
@@ -258,7 +258,9 @@ def test_versions_come_all_or_none(directory: Path, repository: ModelRepository)
     assert states[1] == states[2] == State.UNAVAILABLE
     assert all(entry.reason for entry in repository.index())
     assert repository.close(HANGING_SECONDS)
-    assert threading.active_count() == before
+    for thread in set(threading.enumerate()) - before:
+        thread.join(HANGING_SECONDS)
+        assert not thread.is_alive()
 
 
 def test_a_reload_may_change_the_versions(directory: Path, repository: ModelRepository) -> None:
