@@ -31,6 +31,9 @@ logger = logging.getLogger(__name__)
 # names from requests.
 _MOST_CHARACTERS = 600
 
+# A caller gives up when its own clock says so, which may be a little before ours does.
+_LATE_SECONDS = 0.05
+
 Context = Any  # grpc.aio.ServicerContext; its class is generic for type checkers only
 
 
@@ -171,7 +174,7 @@ async def _accounted(answer: Awaitable[Any], context: Context, observer: RpcObse
 
 def _why_cancelled(context: Context) -> type[ServingError]:
     remaining = context.time_remaining()
-    late = remaining is not None and remaining <= 0
+    late = remaining is not None and remaining <= _LATE_SECONDS
     return DeadlineUnreachable if late else RequestCancelled
 
 
