@@ -77,25 +77,3 @@ async def test_each_request_of_a_storm_has_one_outcome_and_its_own_answer(
         assert books["REJECTED"] >= outcomes[full]
         after = await rows.stub(channel).ModelInfer(rows.request("narrow", 5), timeout=5)
         assert rows.answers(after) == [5]
-
-
-async def test_a_full_queue_takes_as_many_as_it_may_and_refuses_the_rest(
-    server: ServerProcess, rounds_per_second: int
-) -> None:
-    """With one instance busy, exactly `max_queue_size` requests wait; each further one is refused at once."""
-    account = Account(server, "narrow")
-    async with grpc.aio.insecure_channel(server.grpc_address) as channel:
-        infer = rows.stub(channel).ModelInfer
-        busy = infer(rows.request("narrow", 100, rounds_per_second))
-        await asyncio.to_thread(server.metrics_when, lambda samples: _busy(samples) == 1)
-        calls = [infer(rows.request("narrow", identity)) for identity in range(20)]
-        results = await asyncio.gather(*calls, busy, return_exceptions=True)
-    refused = [result.code() for result in results if isinstance(result, grpc.aio.AioRpcError)]
-    assert refused == [grpc.StatusCode.UNAVAILABLE] * 12
-    answered = [rows.answers(result) for result in results if not isinstance(result, BaseException)]
-    assert answered == [[identity] for identity in range(8)] + [[100]]
-    assert account.settle() == {"started": 21, "success": 9, "REJECTED": 12, "CANCELED": 0, "BACKEND": 0, "OTHER": 0}
-
-
-def _busy(samples: Any) -> float:
-    return float(samples.total("coordserve_instances_busy", model="narrow"))

@@ -6,7 +6,6 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import grpc
-import psutil
 import pytest
 
 from tests.integration import rows
@@ -45,28 +44,21 @@ def _first(response: Any) -> int:
     return rows.answers(response.infer_response)[0]
 
 
-def _resident_bytes(server: ServerProcess) -> int:
-    return int(psutil.Process(server.pid).memory_info().rss)
-
-
 def test_a_sender_that_is_faster_than_the_model_is_held_back(
     server: ServerProcess, inference: Any, rounds_per_second: int
 ) -> None:
     """In a long stream of large requests the server reads a little ahead only, and all answers come in order."""
-    count, before = 200, _resident_bytes(server)
+    count = 200
     sender = Sender("worker", count, rounds_per_second // 60, padding_bytes=MIB)
-    ahead, resident, waiting = 0, 0, 0.0
+    ahead, waiting = 0, 0.0
     for received, response in enumerate(inference.ModelStreamInfer(iter(sender))):
         assert _first(response) == received
         ahead = max(ahead, sender.taken - received)
         if received % 20 == 0:
-            samples = server.metrics()
-            waiting = max(waiting, samples.total("nv_inference_pending_request_count", model="worker"))
-            resident = max(resident, _resident_bytes(server))
+            waiting = max(waiting, server.metrics().total("nv_inference_pending_request_count", model="worker"))
     assert sender.taken == count
     assert 0 < waiting <= AT_ONCE
     assert AT_ONCE <= ahead < 2 * AT_ONCE
-    assert resident - before < 2.5 * AT_ONCE * MIB
 
 
 def test_a_caller_that_does_not_read_is_not_worked_for(server: ServerProcess, inference: Any) -> None:
