@@ -27,7 +27,7 @@ _VERSION = re.compile("[1-9][0-9]*")
 _WARM_UP = "warmup"  # where Triton looks for the data of model_warmup
 _MISSING = "there is no such file"
 _UNLOADABLE = "the file is no TorchScript module that can be loaded"
-_UNTRIED = " (Triton loads the model without trying it: its requests would fail or get just this)"
+_UNTRIED = " (Triton tries a model in model_warmup alone: else its requests would fail or get just this)"
 
 
 def check_repository(directory: Path) -> Iterator[Finding]:
@@ -75,7 +75,7 @@ class _Check:
         error, warning = Severity.ERROR, Severity.WARNING
         yield from self._at(error, Servers.TRITON, triton.faults(self._config, self._directory))
         yield from self._at(warning, Servers.TRITON, traps.triton(self._config))
-        yield from self._at(warning, Servers.BOTH, traps.both(self._config))
+        yield from self._at(warning, Servers.BOTH, traps.both(self._config, self._directory))
         yield from self._modules(self._config)
 
     def _at(self, severity: Severity, servers: Servers, faults: Iterable[Fault]) -> Iterator[Finding]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from server.model_config import ModelConfig
 
-_SYNTAX = re.compile(r":(\d+):\d+ : (.*)", re.DOTALL)
+_CONFIG_ERROR = re.compile(r"(?:.*/)?config\.pbtxt: ?(?:([0-9]+):[0-9]+ : )?(.*)", re.DOTALL)
 
 
 @dataclass(slots=True)
@@ -36,12 +36,12 @@ class Attempt:
     in_config: bool = False
     syntax_line: int = 0
 
-    def fail(self, error: LoadError, config_path: Path) -> None:
+    def fail(self, error: LoadError) -> None:
         """Note why the model does not load."""
+        self.error = str(error)
         self.in_config = isinstance(error.__cause__, ConfigError)
-        self.error = str(error).removeprefix(str(config_path)).removeprefix(": ")
-        if match := _SYNTAX.fullmatch(self.error):
-            self.syntax_line, self.error = int(match[1]), match[2]
+        if self.in_config and (match := _CONFIG_ERROR.fullmatch(self.error)):
+            self.syntax_line, self.error = int(match[1] or 0), match[2]
 
 
 def attempt(directory: Path, name: str) -> Attempt:
@@ -58,7 +58,7 @@ def attempt(directory: Path, name: str) -> Attempt:
         repository.load(name)
         result.shapes = {version.version: _output_shapes(version) for version in repository.ready()}
     except LoadError as error:
-        result.fail(error, directory / name / "config.pbtxt")
+        result.fail(error)
     finally:
         repository.close(timeout_seconds=threading.TIMEOUT_MAX)
     return result

@@ -43,5 +43,5 @@ def order_faults(config: Any, arguments: Sequence[str]) -> Iterator[Fault]:
         if len(indices) == len(names):
             yield role, f"the {role}s' names have the indices {indices}, not 0 to {len(names) - 1}"
         elif len(names) > 1:
-            like = "the arguments' names nor NAME__INDEX" if role == "input" else "like NAME__INDEX"
-            yield role, f"the {role}s' names are not {like}: they are taken in the order of config.pbtxt"
+            like = "neither the arguments' names nor like NAME__INDEX" if role == "input" else "not like NAME__INDEX"
+            yield role, f"the {role}s' names are {like}: they are taken in the order of config.pbtxt"

@@ -6,19 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 from tritonclient.grpc import model_config_pb2
 
+from server.check import warm_up
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from server.check.triton import Fault
-
-_MOST_SIZES_TOLD = 8
 
 
 def triton(config: Any) -> Iterator[Fault]:
     """What surprises under Triton."""
     yield from _batching(config)
     yield from _prefetching(config.dynamic_batching)
-    yield from _warm_up(config)
+    yield from warm_up.cold_sizes(config)
     yield from _resources(config)
     for role, tensors in (("input", config.input), ("output", config.output)):
         names = [tensor.name for tensor in tensors]
@@ -27,8 +28,11 @@ def triton(config: Any) -> Iterator[Fault]:
                 yield f"{role}[{index}].name", f'a second {role} has the name "{name}"; Triton loads it and uses one'
 
 
-def both(config: Any) -> Iterator[Fault]:
-    """What surprises under either server."""
+def both(config: Any, directory: Path) -> Iterator[Fault]:
+    """What surprises under either server with the model in `directory`."""
+    for version in config.version_policy.specific.versions:
+        if not (directory / str(version)).is_dir():
+            yield "version_policy", f"version_policy names version {version}, for which there is no directory"
     policy = config.dynamic_batching.default_queue_policy
     if policy.allow_timeout_override and not policy.default_timeout_microseconds:
         yield (
@@ -53,14 +57,6 @@ def _prefetching(batching: Any) -> Iterator[Fault]:
             yield f"{path}.{field}", f"{field} {text}"
     if batching.priority_levels:
         yield "dynamic_batching.priority_levels", f"priority_levels {text}"
-
-
-def _warm_up(config: Any) -> Iterator[Fault]:
-    warm = {warmup.batch_size for warmup in config.model_warmup if warmup.batch_size}
-    cold = [size for size in range(1, max(1, config.max_batch_size) + 1) if size not in warm]
-    if cold:
-        sizes = ", ".join(map(str, cold[:_MOST_SIZES_TOLD])) + (", ..." if len(cold) > _MOST_SIZES_TOLD else "")
-        yield "model_warmup", f"model_warmup has no batch size {sizes}: the first such batch is slow under Triton"
 
 
 def _resources(config: Any) -> Iterator[Fault]:
