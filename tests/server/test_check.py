@@ -129,7 +129,8 @@ def test_the_server_has_the_command(tmp_path: Path) -> None:
 
 
 _NAMES = st.text("abc", min_size=1, max_size=3)
-_TENSORS: st.SearchStrategy[list[dict[str, object]]] = st.lists(st.builds(dict, name=_NAMES, dims=st.lists(st.integers(-1, 9), max_size=3)), max_size=3)
+_DIMS = st.lists(st.integers(-1, 9), max_size=3)
+_TENSORS: st.SearchStrategy[list[dict[str, object]]] = st.lists(st.builds(dict, name=_NAMES, dims=_DIMS), max_size=3)
 _CONFIGS = st.builds(
     model_config_pb2.ModelConfig,
     name=_NAMES,
