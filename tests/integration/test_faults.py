@@ -59,7 +59,7 @@ def neighbour(server: ServerProcess) -> Iterator[None]:
     check_books(server)
 
 
-def _code(channel: grpc.Channel, method: str, message: bytes, **options: Any) -> grpc.StatusCode:
+def _code(channel: grpc.Channel, method: str, message: bytes, **options: Any) -> Any:
     return _call(channel, method, message, **options).code()
 
 
