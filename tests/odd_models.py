@@ -257,6 +257,34 @@ DIFFERENT = (
         " default_queue_policy { timeout_action: DELAY default_timeout_microseconds: 9 } }",
     ),
     Odd(
+        "level",
+        (
+            "config.pbtxt:5: error: [triton] priority_queue_policy must be for a level from 1 to 2",
+            "config.pbtxt:5: warning: [coordserve] dynamic_batching.priority_levels has no effect here",
+            "config.pbtxt:5: warning: [coordserve] dynamic_batching.default_priority_level has no effect here",
+            "config.pbtxt:5: warning: [coordserve] dynamic_batching.priority_queue_policy has no effect here",
+            "config.pbtxt:5: warning: [triton] priority_levels turns off",
+        ),
+        _BATCHING,
+        "dynamic_batching { priority_levels: 2 default_priority_level: 1 priority_queue_policy { key: 3 value { } } }",
+    ),
+    Odd(
+        "unsigned",
+        ('config.pbtxt:3: error: [triton] input "INPUT__0": PyTorch models have no data type TYPE_UINT16',),
+        "TYPE_UINT8",
+        "TYPE_UINT16",
+    ),
+    Odd(
+        "gpu",
+        (
+            "config.pbtxt:6: error: [coordserve] instance_group: only KIND_CPU and KIND_AUTO can be served here",
+            "config.pbtxt:6: warning: [triton] KIND_GPU: Triton loads it only where there is a GPU",
+        ),
+        _KIND,
+        "kind: KIND_GPU",
+        asked=False,  # it depends on the machine
+    ),
+    Odd(
         "gpus",
         (
             "config.pbtxt:6: error: [triton] instances of KIND_CPU take no gpus",
@@ -364,6 +392,20 @@ BROKEN = (
             "config.pbtxt:10: warning: [both] version_policy names version 7",
         ),
         added="version_policy { specific { versions: [ 7 ] } }",
+    ),
+    Odd(
+        "nameless",
+        (_COLD, "config.pbtxt:3: error: [both] an input has no name"),
+        'name: "INPUT__0" ',
+        cold=True,
+    ),
+    Odd(
+        "no_output",
+        (
+            "config.pbtxt:1: error: [triton] at least one output is needed",
+            "config.pbtxt:3: error: [coordserve] at least one input and one output are needed",
+        ),
+        'output [ { name: "OUTPUT__0" data_type: TYPE_FP32 dims: [ 3 ] } ]',
     ),
     Odd("no_version", (_NO_VERSION,), versions=()),
     Odd("leading_zero", (f"01:{_PASSED_OVER}", _NO_VERSION), versions=("01",)),

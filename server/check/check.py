@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from server.check.triton import Fault
+    from server.check.finding import Fault
     from server.model_config import ModelConfig
 
 _DESCRIPTOR = model_config_pb2.ModelConfig.DESCRIPTOR
@@ -34,10 +36,10 @@ def check_repository(directory: Path) -> Iterator[Finding]:
     """The findings for each model below `directory`, by file and line.
 
     Raises:
-        NotADirectoryError: there is no such directory.
+        OSError: there is no such directory, or one cannot be read.
     """
     if not directory.is_dir():
-        raise NotADirectoryError(directory)
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(directory))
     for path in sorted(directory.iterdir()):
         if path.is_dir():
             yield from check_model(path)

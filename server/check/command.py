@@ -30,8 +30,8 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     logging.basicConfig(handlers=[logging.NullHandler()])  # what loading logs is among the findings
     try:
         return _print_findings(options.model_repository, as_json=options.json)
-    except NotADirectoryError:
-        parser.error(f"{options.model_repository} is no directory")
+    except OSError as error:
+        parser.error(f"{error.filename}: {error.strerror}")
 
 
 def _print_findings(directory: Path, *, as_json: bool) -> int:

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+# A path of a field in config.pbtxt, such as `input[0].dims`, and what is wrong there.
+Fault = tuple[str, str]
+
+
 class Severity(enum.StrEnum):
     """An error keeps a model from being served; a warning tells of what is ignored or may surprise."""
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from server.check.triton import Fault
+    from server.check.finding import Fault
 
 _INDEXED = re.compile(r".*?__([0-9]{1,9})")
 

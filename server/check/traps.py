@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from server.check.triton import Fault
+    from server.check.finding import Fault
 
 
 def triton(config: Any) -> Iterator[Fault]:

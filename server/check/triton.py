@@ -1,7 +1,7 @@
 """What Triton refuses to load: its rules, as far as they concern PyTorch models.
 
 They are those of Triton's core (ValidateModelConfig and what it calls, in triton-inference-server/core) and of its
-PyTorch backend; each has a test that asks the real Triton.
+PyTorch backend; tests ask the real Triton whether they are right.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-# A path in config.pbtxt and what is wrong there.
-Fault = tuple[str, str]
+    from server.check.finding import Fault
 
 _TYPES = {f"TYPE_{name}" for name in ("BOOL", "UINT8", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64")}
 _IMAGE_RANK = 3

@@ -117,7 +117,7 @@ def test_the_command_tells_and_exits(tmp_path: Path, capsys: pytest.CaptureFixtu
     with pytest.raises(SystemExit) as raised:
         command.main(["--model-repository", str(tmp_path / "none")], {})
     assert raised.value.code == 2
-    assert "none is no directory" in capsys.readouterr().err
+    assert "none: Not a directory" in capsys.readouterr().err
 
 
 def test_the_server_has_the_command(tmp_path: Path) -> None:
