@@ -66,4 +66,7 @@ def _resources(config: Any) -> Iterator[Fault]:
     if any(group.kind == kinds.KIND_GPU for group in config.instance_group):
         yield "instance_group", "KIND_GPU: Triton loads it only where there is a GPU"
     if "INTRA_OP_THREAD_COUNT" not in config.parameters:
-        yield "parameters", "no parameter INTRA_OP_THREAD_COUNT: each instance of Triton's uses all cores"
+        yield (
+            "parameters",
+            "no parameter INTRA_OP_THREAD_COUNT: each instance of Triton's C++ PyTorch backend uses all cores",
+        )
