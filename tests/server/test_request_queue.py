@@ -89,7 +89,7 @@ def test_all_places_can_be_given_up() -> None:
     queue = _queue()
     entries = [_add(queue, payload, rows=2) for payload in "ab"]
     assert queue.clear() == entries
-    assert len(queue) == 0
+    assert (len(queue), queue._waiting_rows) == (0, 0)
     _add(queue, "c")
     assert _take(queue) == ["c"]
 
@@ -137,12 +137,36 @@ def test_company_is_not_waited_for_beyond_the_deadline() -> None:
     assert queue.delay(_NOW) == 6.0
 
 
-def test_without_a_queue_delay_nobody_waits() -> None:
-    """The default is to take what is there."""
-    queue = _queue(2)
+@pytest.mark.parametrize("window", [0.0, 0.25])
+def test_the_queue_delay_is_what_the_policy_says(window: float) -> None:
+    """The default is to take what is there, and a delay is kept however short."""
+    queue = _queue(2, max_queue_delay_seconds=window)
     _add(queue)
     _add(queue)
-    assert queue.delay(_NOW) == 0.0
+    assert queue.delay(_NOW) == window
+
+
+@pytest.mark.parametrize(("left", "size"), [(0.875, 3), (1.0, 1), (1.125, 1), (1.25, 2), (1.5, 3)])
+def test_a_batch_grows_as_far_as_a_deadline_allows(left: float, size: int) -> None:
+    """To the size that is just in time, and freely where not even a single row would be."""
+    queue = _queue(1, max_rows=3, cost=lambda rows: 0.75 + rows / 4)
+    _add(queue, deadline=_NOW + 8)
+    _add(queue)
+    _add(queue)
+    assert len(_take(queue, now=_NOW + 8 - left)) == size
+
+
+def test_a_refusal_tells_the_numbers() -> None:
+    """Milliseconds until the deadline, who waits, and milliseconds until an answer."""
+    queue = _queue(1, cost=lambda _rows: 2.0)
+    _add(queue)
+    _take(queue)
+    _add(queue)
+    with pytest.raises(DeadlineUnreachable) as raised:
+        _add(queue, deadline=_NOW + 1.5)
+    assert str(raised.value) == (
+        "the deadline is 1500 ms away, but with 1 requests waiting an answer takes about 4250 ms"
+    )
 
 
 _ROWS = st.lists(st.integers(1, 8), min_size=1, max_size=40)
