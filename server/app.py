@@ -17,7 +17,6 @@ import logging
 import os
 import signal
 import time
-from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version as package_version
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +76,8 @@ class Application:
         self._http = HttpServer(registry, self._repository, self.is_ready)
         self._health = HealthServicer(SERVICE_NAMES)
         self._intake = Intake()
-        self._decoders = ThreadPoolExecutor(self._cores, thread_name_prefix="decode")
+        limits = imaging.Limits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
+        self._decoder = ImageDecoder(self._cores, limits, settings.queue_capacity)
         self._grpc = self._new_grpc_server(RpcMetrics(registry))
         self.grpc_port = 0
 
@@ -160,7 +160,7 @@ class Application:
         remaining = max(end - time.monotonic(), _LAST_MOMENT_SECONDS)
         ended = await asyncio.to_thread(self._repository.close, remaining)
         await self._http.stop()
-        self._decoders.shutdown(wait=False, cancel_futures=True)
+        self._decoder.close()
         if not ended:
             logging.shutdown()
             os._exit(1)  # a thread inside a model cannot be ended, and Python would wait for it
@@ -183,10 +183,8 @@ class Application:
 
     def _new_grpc_server(self, rpc_metrics: RpcMetrics) -> Any:
         settings = self._settings
-        limits = imaging.Limits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
         delivery = Delivery()
         control = ModelControl(self._repository, self._update_readiness) if self._explicit else None
-        decoder = ImageDecoder(self._decoders, limits, settings.queue_capacity)
         logging.getLogger("grpc._cython.cygrpc").addFilter(is_news)
         server = grpc.aio.server(
             options=[
@@ -198,7 +196,7 @@ class Application:
         server.add_generic_rpc_handlers(
             handlers(
                 InferenceServicer(self._repository, delivery, VERSION, self.is_ready, control),
-                ClassifierServicer(self._repository, delivery, decoder),
+                ClassifierServicer(self._repository, delivery, self._decoder),
                 self._health,
                 rpc_metrics.observe,
                 self._intake,

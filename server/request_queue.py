@@ -110,13 +110,17 @@ class RequestQueue(Generic[Payload, Result]):
         return entries
 
     def delay(self, now: float) -> float:
-        """Seconds to wait for company, counted from the oldest arrival; nothing for a request that is alone."""
+        """Seconds to wait for company, counted from the oldest arrival; nothing for a request that is alone.
+
+        No deadline of those that wait is missed for it; they are fewer here than fill a batch.
+        """
         window = self._policy.max_queue_delay_seconds
         alone = not self._busy_until and len(self._waiting) == 1
         if window <= 0 or alone or self._waiting_rows >= self.cost.cheapest_rows:
             return 0.0
         oldest = next(iter(self._waiting.values()))
-        latest = oldest.deadline - self.cost.seconds(self.cost.cheapest_rows)
+        tightest = min(entry.deadline for entry in self._waiting.values())
+        latest = tightest - self.cost.seconds(self.cost.cheapest_rows)
         return min(oldest.arrived_ns / 1e9 + window, latest) - now
 
     def take(self, instance: object, now: float) -> tuple[list[Entry[Payload, Result]], list[Entry[Payload, Result]]]:

@@ -7,16 +7,19 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from proto import classifier_pb2
-from server.errors import InvalidImage, InvalidRequest, RequestCancelled, ServingError
+from server.errors import DeadlineUnreachable, InvalidRequest, RequestCancelled, ServingError, Unavailable
 from server.services.execution import count_failure, execute
 from server.services.images import ImageDecoder, ImageInput
 from server.services.infer_response import top_classes
 from server.services.parameters import parse_version
+from server.services.share import AT_ONCE, Share
 from server.services.streaming import answer_in_order
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
+    from server.engine import Result
+    from server.instance import Reply
     from server.model import ModelVersion
     from server.repository import ModelRepository
     from server.services.delivery import Delivery
@@ -25,8 +28,6 @@ if TYPE_CHECKING:
 SERVICE = classifier_pb2.DESCRIPTOR.services_by_name["Classifier"]
 
 _DEFAULT_TOP_K = 5
-# Requests of one stream that are worked on at a time: enough to fill the batches of several instances.
-_STREAM_AT_ONCE = 64
 
 
 class ClassifierServicer:
@@ -39,6 +40,24 @@ class ClassifierServicer:
 
     async def Classify(self, request: Any, call: Call) -> Any:
         """Classify the images of one request; see the service's definition."""
+        return await self._classify(request, call, Share())
+
+    def ClassifyStream(self, requests: AsyncIterator[Any], call: Call) -> AsyncGenerator[Any, None]:
+        """Classify request after request; see the service's definition."""
+        share = Share()
+
+        async def answer(request: Any) -> Any:
+            try:
+                return await self._classify(request, call, share)
+            except ServingError as error:
+                call.refused(error.reason)
+                return classifier_pb2.ClassifyResponse(
+                    model_name=request.model_name, request_id=request.request_id, error=_error(error)
+                )
+
+        return answer_in_order(requests, answer, AT_ONCE)
+
+    async def _classify(self, request: Any, call: Call, share: Share) -> Any:
         if not request.images:
             raise InvalidRequest("the request has no images")
         if len(request.images) > self._decoder.capacity:
@@ -50,33 +69,15 @@ class ClassifierServicer:
             wanted = ImageInput.of(model.config)
             top_k = request.top_k or _DEFAULT_TOP_K
             outcomes = await asyncio.gather(
-                *(self._outcome(image, top_k, wanted, model, call) for image in request.images)
+                *(self._outcome(image, top_k, wanted, model, share, call) for image in request.images)
             )
-            failures = [outcome for outcome in outcomes if isinstance(outcome, ServingError)]
-            if len(failures) == len(outcomes) and not any(isinstance(error, InvalidImage) for error in failures):
-                raise failures[0]  # nothing could be tried
-            for error in failures:
-                call.refused(error.reason)
+            _account_failures(outcomes, call)
             return classifier_pb2.ClassifyResponse(
                 model_name=model.config.name,
                 model_version=str(model.version),
                 request_id=request.request_id,
                 results=[_failed(item) if isinstance(item, ServingError) else item for item in outcomes],
             )
-
-    def ClassifyStream(self, requests: AsyncIterator[Any], call: Call) -> AsyncGenerator[Any, None]:
-        """Classify request after request; see the service's definition."""
-
-        async def answer(request: Any) -> Any:
-            try:
-                return await self.Classify(request, call)
-            except ServingError as error:
-                call.refused(error.reason)
-                return classifier_pb2.ClassifyResponse(
-                    model_name=request.model_name, request_id=request.request_id, error=_error(error)
-                )
-
-        return answer_in_order(requests, answer, _STREAM_AT_ONCE)
 
     def _only_classifier(self) -> str:
         names = sorted({model.config.name for model in self._repository.ready() if _classifies(model)})
@@ -86,41 +87,56 @@ class ClassifierServicer:
         return names[0]
 
     async def _outcome(
-        self, image: bytes, top_k: int, wanted: ImageInput, model: ModelVersion, call: Call
+        self, image: bytes, top_k: int, wanted: ImageInput, model: ModelVersion, share: Share, call: Call
     ) -> Any | ServingError:
         """One image's result, or why there is none."""
         arrived_ns = time.monotonic_ns()
-        try:
-            payload = await self._decoder.decode(image, wanted)
-        except ServingError as error:
-            count_failure(model, error, arrived_ns)
-            return error
-        except asyncio.CancelledError:
-            count_failure(model, RequestCancelled(), arrived_ns)
-            raise
-        try:
-            reply = await execute(model, self._delivery, payload, 1, call.deadline)
-        except ServingError as error:
-            return error
-        finished_ns = time.monotonic_ns()
-        model.statistics.succeeded(1, reply, finished_ns)
-        execution = reply.execution
-        timing = classifier_pb2.Timing(
-            decode_ns=reply.arrived_ns - arrived_ns,
-            queue_ns=execution.started_ns - reply.arrived_ns,
-            compute_ns=execution.finished_ns - execution.started_ns,
-            total_ns=finished_ns - arrived_ns,
-            batch_size=reply.batch_rows,
-        )
-        scores = reply.result[0].reshape(-1)
-        labels = model.config.labels[model.config.outputs[0].name]
-        classes = [
-            classifier_pb2.Class(
-                index=index, label=labels[index] if index < len(labels) else "", probability=scores[index]
-            )
-            for index in top_classes(scores, top_k).tolist()
-        ]
-        return classifier_pb2.ImageResult(classes=classes, timing=timing)
+        async with share.place(model):
+            try:
+                payload = await self._decoder.decode(image, wanted)
+            except ServingError as error:
+                count_failure(model, error, arrived_ns)
+                return error
+            except asyncio.CancelledError:
+                count_failure(model, RequestCancelled(), arrived_ns)
+                raise
+            try:
+                reply = await execute(model, self._delivery, payload, 1, call.deadline)
+            except ServingError as error:
+                return error
+        return _result(reply, top_k, model, arrived_ns)
+
+
+def _account_failures(outcomes: Sequence[Any | ServingError], call: Call) -> None:
+    """Count each image that failed; when no image at all found a place in time, the call fails and counts for one."""
+    failures = [outcome for outcome in outcomes if isinstance(outcome, ServingError)]
+    overloaded = [error for error in failures if isinstance(error, (Unavailable, DeadlineUnreachable))]
+    whole = len(overloaded) == len(outcomes)
+    for error in failures[1:] if whole else failures:
+        call.refused(error.reason)
+    if whole:
+        raise overloaded[0]
+
+
+def _result(reply: Reply[Result], top_k: int, model: ModelVersion, arrived_ns: int) -> Any:
+    """One image's classes, and where its time went since `arrived_ns`; counts the success."""
+    finished_ns = time.monotonic_ns()
+    model.statistics.succeeded(1, reply, finished_ns)
+    execution = reply.execution
+    timing = classifier_pb2.Timing(
+        decode_ns=reply.arrived_ns - arrived_ns,
+        queue_ns=execution.started_ns - reply.arrived_ns,
+        compute_ns=execution.finished_ns - execution.started_ns,
+        total_ns=finished_ns - arrived_ns,
+        batch_size=reply.batch_rows,
+    )
+    scores = reply.result[0].reshape(-1)
+    labels = model.config.labels[model.config.outputs[0].name]
+    classes = [
+        classifier_pb2.Class(index=index, label=labels[index] if index < len(labels) else "", probability=scores[index])
+        for index in top_classes(scores, top_k).tolist()
+    ]
+    return classifier_pb2.ImageResult(classes=classes, timing=timing)
 
 
 def _classifies(model: ModelVersion) -> bool:

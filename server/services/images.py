@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,6 @@ import imaging
 from server.errors import InvalidImage, InvalidRequest, QueueFull
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
-
     from server.engine import Payload
     from server.model_config import ModelConfig
 
@@ -46,31 +45,39 @@ class ImageInput:
 
 
 class ImageDecoder:
-    """Decodes on a pool of threads; as many images may wait for them as `capacity` says."""
+    """Decodes on `threads` threads; as many images may wait for them as `capacity` says."""
 
-    def __init__(self, threads: Executor, limits: imaging.Limits, capacity: int) -> None:
-        self._threads = threads
-        self._limits = limits
+    def __init__(self, threads: int, limits: imaging.Limits, capacity: int) -> None:
         self.capacity = capacity
-        self._decoding = 0
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+        self._limits = limits
+        self._free = asyncio.Semaphore(threads)
+        self._waiting = 0
 
     async def decode(self, data: bytes, wanted: ImageInput) -> Payload:
-        """The model's payload for one image.
+        """The model's payload for one image; cancelling it before a thread is free costs that thread nothing.
 
         Raises:
             InvalidImage: the bytes cannot be decoded within the limits.
             QueueFull: too many images wait to be decoded.
         """
-        if self._decoding >= self.capacity:
+        if self._waiting >= self.capacity:
             raise QueueFull("Exceeds maximum queue size")
-        self._decoding += 1
+        self._waiting += 1
         try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, _decode, data, wanted, self._limits)
+            async with self._free:
+                loop = asyncio.get_running_loop()
+                return await loop.run_in_executor(self._executor, _decode, data, wanted, self._limits)
         except imaging.ImageError as error:
             raise InvalidImage(str(error)) from error
+        except MemoryError as error:
+            raise InvalidImage("the image needs more memory than there is") from error
         finally:
-            self._decoding -= 1
+            self._waiting -= 1
+
+    def close(self) -> None:
+        """Let the threads end."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
 
 
 def _decode(data: bytes, wanted: ImageInput, limits: imaging.Limits) -> Payload:

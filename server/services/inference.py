@@ -5,6 +5,7 @@ https://github.com/triton-inference-server/server/tree/main/docs/protocol
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from server.services.infer_request import id_prefix, read_infer_request
 from server.services.infer_response import build_infer_response
 from server.services.model_descriptions import describe_config, describe_metadata, describe_statistics
 from server.services.parameters import check_load_parameters, check_unload_parameters, parse_version
+from server.services.share import AT_ONCE, Share
 from server.services.streaming import answer_in_order
 from server.services.wire import InferMessage, parse_infer_message
 
@@ -39,8 +41,6 @@ _EXTENSIONS = (
     "parameters",
     "statistics",
 )
-# Requests of one stream that are worked on at a time: enough to fill the batches of several instances.
-_STREAM_AT_ONCE = 64
 
 
 class InferenceServicer:
@@ -114,10 +114,11 @@ class InferenceServicer:
 
     def ModelStreamInfer(self, messages: AsyncIterator[InferMessage], call: Call) -> AsyncGenerator[Any, None]:
         """Inferences in a stream; one that fails is answered with its error, and the stream goes on."""
+        share = Share()
 
         async def answer(message: InferMessage) -> Any:
             try:
-                response = await self._infer(message, call)
+                response = await self._infer(message, call, share)
             except ServingError as error:
                 call.refused(error.reason)
                 failed = service_pb2.ModelInferResponse(id=message.request.id)
@@ -125,17 +126,23 @@ class InferenceServicer:
             response.parameters["triton_final_response"].bool_param = True
             return service_pb2.ModelStreamInferResponse(infer_response=response)
 
-        return answer_in_order(messages, answer, _STREAM_AT_ONCE)
+        return answer_in_order(messages, answer, AT_ONCE)
 
-    async def _infer(self, message: InferMessage, call: Call) -> Any:
+    async def _infer(self, message: InferMessage, call: Call, share: Share | None = None) -> Any:
         request = message.request
         version = parse_version(request.model_version)
         with self._repository.lease(request.model_name, version) as model:
             inference = read_infer_request(message, model.config)
             try:
-                reply = await execute(
-                    model, self._delivery, inference.payload, inference.rows, call.deadline, inference.timeout_seconds
-                )
+                async with share.place(model) if share else contextlib.nullcontext():
+                    reply = await execute(
+                        model,
+                        self._delivery,
+                        inference.payload,
+                        inference.rows,
+                        call.deadline,
+                        inference.timeout_seconds,
+                    )
             except QueueFull as error:
                 raise QueueFull(id_prefix(request) + str(error)) from None
             response = build_infer_response(request, inference, reply.result, model)

@@ -4,7 +4,6 @@ import asyncio
 import io
 import math
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -75,16 +74,11 @@ def repository(tmp_path: Path) -> Iterator[ModelRepository]:
 
 
 @pytest.fixture
-def threads() -> Iterator[ThreadPoolExecutor]:
-    """Threads that decode."""
-    with ThreadPoolExecutor(2) as executor:
-        yield executor
-
-
-@pytest.fixture
-async def servicer(repository: ModelRepository, threads: ThreadPoolExecutor) -> ClassifierServicer:
-    """The servicer; eight images may wait to be decoded."""
-    return ClassifierServicer(repository, Delivery(), ImageDecoder(threads, imaging.DEFAULT_LIMITS, _CAPACITY))
+async def servicer(repository: ModelRepository) -> AsyncIterator[ClassifierServicer]:
+    """The service, in this test's event loop."""
+    decoder = ImageDecoder(2, imaging.DEFAULT_LIMITS, _CAPACITY)
+    yield ClassifierServicer(repository, Delivery(), decoder)
+    decoder.close()
 
 
 def _request(*files: bytes, **fields: Any) -> Any:
@@ -142,11 +136,11 @@ async def test_images_that_are_all_damaged_are_an_answer(servicer: ClassifierSer
 async def test_a_request_that_cannot_be_tried_fails_as_a_whole(
     servicer: ClassifierServicer, repository: ModelRepository
 ) -> None:
-    """When every image meets the same refusal the call has that status."""
+    """When no image finds a place in time the call has that status, and each image is counted."""
     call = Call(deadline=-1.0)
     with pytest.raises(DeadlineUnreachable):
         await servicer.Classify(_request(_RED, _GREEN), call)
-    assert call.reasons == []  # the call counts once, where it is answered
+    assert call.reasons == ["deadline"]  # the other one counts with the call, where it is answered
     assert repository.get("colours").statistics.failures["REJECTED"] == 2
 
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import io
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from server.services import images
 from server.services.images import ImageDecoder, ImageInput
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 _PHOTO = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
@@ -32,10 +31,17 @@ def _encoded(kind: str = "PNG") -> bytes:
 
 
 @pytest.fixture
-def threads() -> Iterator[ThreadPoolExecutor]:
-    """One thread that decodes."""
-    with ThreadPoolExecutor(1) as executor:
-        yield executor
+def new_decoder() -> Iterator[Callable[..., ImageDecoder]]:
+    """Makes decoders of one thread, which end with the test: `new_decoder(capacity, limits)`."""
+    decoders = []
+
+    def make(capacity: int, limits: imaging.Limits = imaging.DEFAULT_LIMITS) -> ImageDecoder:
+        decoders.append(ImageDecoder(1, limits, capacity))
+        return decoders[-1]
+
+    yield make
+    for decoder in decoders:
+        decoder.close()
 
 
 def _config(directory: Path, inputs: str, output: str = "FP32", more: str = "") -> model_config.ModelConfig:
@@ -77,9 +83,9 @@ def test_other_models_classify_no_images(tmp_path: Path, inputs: str, output: st
         ImageInput.of(_config(tmp_path, inputs, output))
 
 
-async def test_an_image_becomes_the_models_bytes(threads: ThreadPoolExecutor) -> None:
+async def test_an_image_becomes_the_models_bytes(new_decoder: Callable[..., ImageDecoder]) -> None:
     """The payload is the crop that `imaging` makes, as the model takes it."""
-    decoder = ImageDecoder(threads, imaging.DEFAULT_LIMITS, 4)
+    decoder = new_decoder(4)
     crop = imaging.decode_crop(_encoded(), 16, 24)
     [payload] = await decoder.decode(_encoded(), _UINT8)
     assert bytes(payload) == crop.tobytes()
@@ -90,23 +96,25 @@ async def test_an_image_becomes_the_models_bytes(threads: ThreadPoolExecutor) ->
 
 
 @pytest.mark.parametrize("data", [b"", b"no image", _encoded()[:-40], _encoded("JPEG")[:200]])
-async def test_what_cannot_be_decoded_is_the_callers_fault(threads: ThreadPoolExecutor, data: bytes) -> None:
+async def test_what_cannot_be_decoded_is_the_callers_fault(
+    new_decoder: Callable[..., ImageDecoder], data: bytes
+) -> None:
     """Damaged files are an error of their own kind, and the next image is decoded."""
-    decoder = ImageDecoder(threads, imaging.DEFAULT_LIMITS, 1)
+    decoder = new_decoder(1)
     with pytest.raises(InvalidImage):
         await decoder.decode(data, _UINT8)
     await decoder.decode(_encoded(), _UINT8)
 
 
-async def test_limits_are_kept(threads: ThreadPoolExecutor) -> None:
+async def test_limits_are_kept(new_decoder: Callable[..., ImageDecoder]) -> None:
     """An image beyond the server's limits is refused."""
     for limits in (imaging.Limits(max_bytes=100), imaging.Limits(max_pixels=100)):
         with pytest.raises(InvalidImage):
-            await ImageDecoder(threads, limits, 4).decode(_encoded(), _UINT8)
+            await new_decoder(4, limits).decode(_encoded(), _UINT8)
 
 
 async def test_so_many_wait_to_be_decoded_and_no_more(
-    threads: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+    new_decoder: Callable[..., ImageDecoder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Beyond the capacity images are refused at once; those whose callers leave make room and are not decoded."""
     decoded, gate, decode = [], threading.Event(), imaging.decode_crop
@@ -117,7 +125,7 @@ async def test_so_many_wait_to_be_decoded_and_no_more(
         return decode(data, *arguments)
 
     monkeypatch.setattr(images.imaging, "decode_crop", gated)
-    decoder = ImageDecoder(threads, imaging.DEFAULT_LIMITS, 3)
+    decoder = new_decoder(3)
     running, leaving, staying = [
         asyncio.ensure_future(decoder.decode(_encoded(kind), _UINT8)) for kind in ("PNG", "JPEG", "WEBP")
     ]

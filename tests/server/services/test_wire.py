@@ -147,11 +147,14 @@ def test_corners_of_the_encoding_are_read_as_protobuf_reads_them(message: bytes)
     _check_against_protobuf(message)
 
 
-def test_tensors_stay_where_they_are() -> None:
-    """The raw contents are views of the message itself: nothing was copied."""
-    message = service_pb2.ModelInferRequest(raw_input_contents=[b"a" * 100, b"b"], model_name="m").SerializeToString()
+@pytest.mark.parametrize("size", [0, 1, 127, 128, 300, 16_383, 16_384, 150_528, 1 << 21])
+def test_tensors_stay_where_they_are(size: int) -> None:
+    """The raw contents are views of the message itself: nothing was copied, whatever their length."""
+    fields = {"model_name": "m" * (size % 1000), "id": "r7", "raw_input_contents": [b"a" * size, b"b"]}
+    message = service_pb2.ModelInferRequest(**fields).SerializeToString()
     request, raw = parse_infer_message(message)
-    assert request.model_name == "m"
+    assert (request.model_name, request.id) == (fields["model_name"], "r7")
+    assert [bytes(content) for content in raw] == fields["raw_input_contents"]
     assert [content.obj is message for content in raw] == [True, True]
     assert not request.raw_input_contents
 
