@@ -140,7 +140,7 @@ class Batcher(Generic[Payload, Result]):
         batch: list[Entry[Payload, Result]] = []
         try:
             while batch := self._next_batch(instance):
-                self._run(instance, batch)
+                self._run_safely(instance, batch)
                 batch.clear()  # an idle instance keeps nobody's data
         except BaseException:
             self._abandon(batch)
@@ -183,6 +183,14 @@ class Batcher(Generic[Payload, Result]):
             else:
                 return True
 
+    def _run_safely(self, instance: Instance[Payload, Result], batch: Sequence[Entry[Payload, Result]]) -> None:
+        """Run a batch; a mistake of ours costs its callers their answers, but not the instance its thread."""
+        try:
+            self._run(instance, batch)
+        except Exception:
+            logger.exception("%s: a batch failed in a way that nobody thought of", self._name)
+            _give_up(batch)
+
     def _run(self, instance: Instance[Payload, Result], batch: Sequence[Entry[Payload, Result]]) -> None:
         rows = [entry.rows for entry in batch]
         try:
@@ -217,7 +225,11 @@ class Batcher(Generic[Payload, Result]):
             self._accepting = False
             stranded = self._queue.clear()
             self._changed.notify_all()
-        claimed = [entry for entry in batch if not entry.future.done()]
-        claimed += [entry for entry in stranded if entry.future.set_running_or_notify_cancel()]
-        for entry in claimed:
-            entry.future.set_exception(ModelFailed("the model's instance ended unexpectedly"))
+        _give_up([*batch, *(entry for entry in stranded if entry.future.set_running_or_notify_cancel())])
+
+
+def _give_up(batch: Sequence[Entry[Payload, Result]]) -> None:
+    """Answer those who have no answer yet."""
+    for entry in batch:
+        if not entry.future.done():
+            entry.future.set_exception(ModelFailed("the model failed unexpectedly"))

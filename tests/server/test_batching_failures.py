@@ -104,20 +104,28 @@ def test_a_thread_that_dies_amid_retries_strands_nobody(open_bench: OpenBench, e
     assert isinstance(failure(futures[2]), ModelFailed if isinstance(error, Crash) else type(None))
 
 
-@dies
-def test_an_observer_that_fails_strands_nobody(open_bench: OpenBench) -> None:
-    """A mistake in what looks on leaves no caller waiting."""
-    bench = open_bench(observe=lambda rows: rows // 0)
-    future = bench.submit("a")
-    waiting = bench.submit("b")
-    bench.workshop.run_alone()
-    assert isinstance(failure(future), ModelFailed)
-    assert isinstance(failure(waiting), ModelFailed)
+def test_an_observer_that_fails_ends_no_instance(open_bench: OpenBench) -> None:
+    """A mistake in what looks on leaves no caller waiting, and the next batch runs."""
+    observed = []
+
+    def observe(rows: int) -> None:
+        observed.append(rows)
+        if len(observed) == 1:
+            raise ZeroDivisionError
+
+    bench = open_bench(observe=observe)
+    first = bench.submit("a")
+    run = bench.next_run()
+    second = bench.submit("b")
+    run.finish()
+    assert isinstance(failure(first), ModelFailed)
+    bench.next_run().finish()
+    assert answer(second) == "b!"
+    assert bench.batcher.alive
 
 
-@dies
 def test_an_instance_that_answers_too_few_strands_nobody(open_bench: OpenBench) -> None:
-    """An instance that breaks its contract leaves no caller waiting."""
+    """An instance that breaks its contract leaves no caller waiting, and goes on."""
     bench = open_bench()
     [busy] = bench.occupy()
     futures = [bench.submit("a"), bench.submit(FORGOTTEN)]
@@ -125,6 +133,8 @@ def test_an_instance_that_answers_too_few_strands_nobody(open_bench: OpenBench) 
     bench.next_run().finish()
     assert answer(futures[0]) == "a!"
     assert isinstance(failure(futures[1]), ModelFailed)
+    bench.submit("next")
+    assert bench.next_run().payloads == ["next"]
 
 
 def test_closing_answers_what_was_accepted(open_bench: OpenBench) -> None:
