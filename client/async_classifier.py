@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
 from client.arguments import (
     DEFAULT_CONCURRENCY,
@@ -135,7 +135,7 @@ class AsyncClassifier:
         await self._connection.close()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def __aenter__(self) -> AsyncClassifier:  # noqa: PYI034 - typing.Self needs Python 3.11
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(

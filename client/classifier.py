@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from client.arguments import (
     DEFAULT_CONCURRENCY,
@@ -156,7 +156,7 @@ class Classifier:
         """Gives up what is under way and closes the connection."""
         self._connection.close()
 
-    def __enter__(self) -> Classifier:  # noqa: PYI034 - typing.Self needs Python 3.11
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -27,6 +27,9 @@ def main() -> int:
     images = read_images(arguments.images) if arguments.images else make_images(arguments.seed)
     load = Load(arguments.url, CLASSIFY, classify_messages(images, arguments.model))
     due = SCHEDULES[arguments.scenario](arguments.rate, arguments.duration, arguments.seed)
+    if not len(due):
+        print("loadtest: no request falls into so short a time at this rate", file=sys.stderr)
+        return 2
     try:
         summary = summarize(asyncio.run(run(load, due)), arguments.objective)
     except grpc.aio.AioRpcError as error:

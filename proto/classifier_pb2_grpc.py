@@ -51,8 +51,8 @@ class ClassifierServicer:
 
     def Classify(self, request, context):
         """Classifies one or more encoded images. An image that cannot be decoded gets an error of its own and does not
-        harm the others; the call itself fails only when no image could be tried (unknown model, empty request,
-        overload of the whole request).
+        harm the others; the call itself fails only when no image could be tried (unknown model, empty request, no place
+        in the queue or no time for any of them).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -46,6 +46,7 @@ def test_an_objective_that_nobody_can_meet_is_missed(image_server: str, tmp_path
         (["poisson", "--url", "127.0.0.1:1"], "UNAVAILABLE"),
         (["poisson", "--images", "no-such-file.jpg"], "no such file"),
         (["poisson", "--rate", "0"], "must be above 0"),
+        (["poisson", "--rate", "0.001", "--duration", "10ms"], "no request"),
         (["nonsense"], "invalid choice"),
     ],
 )
