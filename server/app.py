@@ -133,7 +133,7 @@ class Application:
         """Become ready once every model has been tried and enough of them are good, at the start or after a repair."""
         if self._serving or not self._tried_all or self._stopping.is_set():
             return
-        failed = [entry for entry in self._repository.index() if entry.name in self._names and entry.reason]
+        failed = set(self._repository.failed()).intersection(self._names)
         ready = self._repository.ready()
         self._serving = bool(ready or not self._names) and not (failed and self._settings.strict_readiness)
         await self._health.set_serving(serving=self._serving)

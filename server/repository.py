@@ -37,7 +37,6 @@ class State(enum.Enum):
 
     LOADING = "LOADING"
     READY = "READY"
-    UNLOADING = "UNLOADING"
     UNAVAILABLE = "UNAVAILABLE"
 
 
@@ -57,10 +56,15 @@ class IndexEntry:
 
 @dataclass(slots=True)
 class _Model:
-    """What is known of one name: `ready` answers requests, `states` tells of every version that was ever tried."""
+    """What is known of one name.
+
+    `ready` answers requests, `states` tells of every version that was ever tried; `error` is why the last load failed,
+    empty once one succeeds or the model is unloaded.
+    """
 
     ready: dict[int, ModelVersion] = field(default_factory=dict)
     states: dict[int, tuple[State, str]] = field(default_factory=dict)
+    error: str = ""
 
 
 class ModelRepository:
@@ -129,8 +133,13 @@ class ModelRepository:
             states = dict(self._models[name].states) if name in self._models else {}
             entries += [IndexEntry(name, version, *states[version]) for version in sorted(states)]
             if not states:
-                entries.append(IndexEntry(name, 0, State.UNAVAILABLE, ""))
+                error = self._models[name].error if name in self._models else ""
+                entries.append(IndexEntry(name, 0, State.UNAVAILABLE, error))
         return entries
+
+    def failed(self) -> list[str]:
+        """The models that did not load and have nothing else that serves; one that was unloaded has not failed."""
+        return sorted(name for name, model in list(self._models.items()) if model.error and not model.ready)
 
     def names(self) -> list[str]:
         """The directories that hold a model each."""
@@ -155,6 +164,7 @@ class ModelRepository:
         for name in names:
             if stopping():
                 return
+            self._models.setdefault(name, _Model())
             with contextlib.suppress(LoadError):  # logged, and told in the index
                 self.load(name)
 
@@ -173,8 +183,11 @@ class ModelRepository:
                 loaded = self._load_versions(name, config_override)
             except (ConfigError, EngineError, ModelFailed) as error:
                 logger.error("%s: not loaded: %s", name, error)  # noqa: TRY400 - the message says it all
-                raise LoadError(str(error).removeprefix(f"{self._directory}/")) from error  # a caller may read it
+                text = str(error).removeprefix(f"{self._directory}/")  # a caller may read it
+                self._note_failure(name, text, tried=not isinstance(error, ConfigError))
+                raise LoadError(text) from error
             model = self._models[name]
+            model.error = ""
             replaced = model.ready
             model.ready = {version.version: version for version in loaded}
             model.states = dict.fromkeys(model.ready, (State.READY, ""))
@@ -186,7 +199,7 @@ class ModelRepository:
             model = self._models.get(name)
             if model is None or not model.ready:
                 return
-            unloaded, model.ready = model.ready, {}
+            unloaded, model.ready, model.error = model.ready, {}, ""
             model.states = dict.fromkeys(unloaded, (State.UNAVAILABLE, "unloaded"))
             self._retire(unloaded.values())
         logger.info("%s: unloaded", name)
@@ -212,6 +225,18 @@ class ModelRepository:
         for version in versions:
             version.retire()
             self._retired.append(version)
+
+    def _note_failure(self, name: str, text: str, *, tried: bool) -> None:
+        """Tell in the index why a model is not served; `tried` versions have been told of already."""
+        if name not in self._models and name not in self.names():
+            return  # no model, whatever a request calls it
+        model = self._models.setdefault(name, _Model())
+        model.error = text
+        if tried:
+            return
+        for version, (state, _) in model.states.items():
+            if state is State.UNAVAILABLE:
+                model.states[version] = (state, text)
 
     def _read_config(self, name: str) -> ModelConfig:
         if name not in self.names():  # a name from the wire must not lead out of the directory

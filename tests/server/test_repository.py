@@ -279,8 +279,53 @@ def test_no_version_at_all_is_an_error(directory: Path, repository: ModelReposit
     (directory / "net" / "config.pbtxt").write_text(ROW)
     with pytest.raises(LoadError, match="no version directory that the version policy allows"):
         repository.load("net")
-    assert _index(repository) == [("net", 0, "UNAVAILABLE", "")]
+    reason = "no version directory that the version policy allows"
+    assert _index(repository) == [("net", 0, "UNAVAILABLE", reason)]
     assert _text(repository, "net").endswith("'net' has no available versions")
+    assert repository.failed() == ["net"]
+
+
+def test_a_model_has_failed_until_a_load_succeeds(directory: Path, repository: ModelRepository) -> None:
+    """Whatever a load fails for is told, until one succeeds; nothing has failed while an older one serves."""
+    write_model(directory / "net", Constant(1), "platform: 5")
+    with pytest.raises(LoadError):
+        repository.load("net")
+    [(_, _, state, reason)] = _index(repository)
+    assert state == "UNAVAILABLE"
+    assert reason.startswith("net/config.pbtxt:1:")
+    assert repository.failed() == ["net"]
+    write_model(directory / "net", Constant(1))
+    repository.load("net")
+    assert repository.failed() == []
+    with pytest.raises(LoadError):
+        repository.load("net", "{")
+    assert repository.failed() == []
+    assert _index(repository) == [("net", 1, "READY", "")]
+
+
+def test_an_unloaded_model_has_not_failed(directory: Path, repository: ModelRepository) -> None:
+    """Who takes a model away knows why; a load that fails afterwards is told in the place of that."""
+    write_model(directory / "net", Constant(1))
+    repository.load("net")
+    repository.unload("net")
+    assert repository.failed() == []
+    with pytest.raises(LoadError):
+        repository.load("net", "{")
+    assert repository.failed() == ["net"]
+    [(_, version, state, reason)] = _index(repository)
+    assert (version, state) == (1, "UNAVAILABLE")
+    assert reason.startswith("config override: ")
+
+
+def test_a_name_that_is_no_model_is_forgotten(repository: ModelRepository) -> None:
+    """Requests cannot fill the index with names of their own; a name that the operator gave is told."""
+    with pytest.raises(LoadError):
+        repository.load("nothing")
+    assert _index(repository) == []
+    assert repository.failed() == []
+    repository.load_all(["gone"], lambda: False)
+    assert repository.failed() == ["gone"]
+    assert "no directory" in _index(repository)[0][3]
 
 
 def test_an_override_takes_the_files_place(directory: Path, repository: ModelRepository) -> None:
