@@ -1,4 +1,4 @@
-"""`grpc.health.v1.Health`: Check and Watch, for the server as a whole, its services and its models.
+"""`grpc.health.v1.Health`: Check and Watch, for the server as a whole and its services.
 
 https://github.com/grpc/grpc/blob/master/doc/health-checking.md
 """

@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 class ModelControl:
     """Changes a repository, one request at a time, in a thread of its own: those that wait hold up nobody else.
 
-    `loaded()` is awaited after each load that succeeded.
+    `loaded()` is awaited after each load that succeeded. A load that was asked for runs to its end, even if its caller
+    leaves.
     """
 
     def __init__(self, repository: ModelRepository, loaded: Callable[[], Awaitable[None]]) -> None:
         self._repository = repository
         self._loaded = loaded
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model-control")
+        self._under_way: set[asyncio.Task[None]] = set()  # the event loop itself keeps no task alive
 
     async def load(self, name: str, config_override: str | None) -> None:
         """Load or reload a model; returns when it answers requests.
@@ -29,14 +31,16 @@ class ModelControl:
         Raises:
             LoadError: as `ModelRepository.load`.
         """
+        task = asyncio.create_task(self._load(name, config_override))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        await asyncio.shield(task)
+
+    async def _load(self, name: str, config_override: str | None) -> None:
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._thread, self._repository.load, name, config_override)
         await self._loaded()
 
     async def unload(self, name: str) -> None:
-        """Take a model out of service.
-
-        Raises:
-            ModelNotFound: as `ModelRepository.unload`.
-        """
+        """Take a model out of service, if it is in service."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._repository.unload, name)

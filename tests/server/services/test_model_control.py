@@ -48,6 +48,33 @@ async def test_loads_take_turns_and_hold_up_nobody(tmp_path: Path) -> None:
     assert await asyncio.to_thread(repository.close, HANGING_SECONDS)
 
 
+async def test_a_load_whose_caller_leaves_is_told_all_the_same(tmp_path: Path) -> None:
+    """A caller whose deadline passes leaves behind a model that is loaded, and a server that knows of it."""
+    write_model(tmp_path / "net", Constant(1))
+    gate, told, reached, loop = threading.Event(), asyncio.Event(), asyncio.Event(), asyncio.get_running_loop()
+
+    def load(config: ModelConfig, version: int, directory: Path) -> ModelVersion:
+        loop.call_soon_threadsafe(reached.set)
+        assert gate.wait(HANGING_SECONDS)
+        return load_version(config, version, directory)
+
+    async def loaded() -> None:
+        told.set()
+
+    repository = ModelRepository(tmp_path, load)
+    control = ModelControl(repository, loaded)
+    caller = asyncio.create_task(control.load("net", None))
+    await reached.wait()
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert not told.is_set()
+    gate.set()
+    await asyncio.wait_for(told.wait(), HANGING_SECONDS)
+    assert [version.config.name for version in repository.ready()] == ["net"]
+    assert await asyncio.to_thread(repository.close, HANGING_SECONDS)
+
+
 async def test_a_load_that_fails_is_told_to_its_caller_alone(tmp_path: Path) -> None:
     """Nothing became ready, so nobody else hears of it, and the next load works."""
     write_model(tmp_path / "good", Constant(1))
