@@ -23,13 +23,13 @@ class CostModel:
     def __init__(self, max_rows: int) -> None:
         self._base = [0.0] * (max_rows + 1)
         self._level = 1.0
-        self.cheapest_rows = max_rows
+        self._cheapest_rows: int | None = max_rows  # None where the curve has changed since it was last looked for
 
     def learn(self, rows: int, seconds: float) -> None:
         """Take a warm-up execution into the curve: the fastest one of each size counts."""
         known = self._base[rows]
         self._base[rows] = min(known, seconds) if known else seconds
-        self.cheapest_rows = self._cheapest()
+        self._cheapest_rows = None
 
     def observe(self, rows: int, seconds: float) -> None:
         """Take an execution that served requests into the level."""
@@ -41,6 +41,13 @@ class CostModel:
     def seconds(self, rows: int) -> float:
         """Expected duration of one execution of `rows` rows; 0 for a size that was never measured."""
         return self._base[rows] * self._level
+
+    @property
+    def cheapest_rows(self) -> int:
+        """The smallest batch that costs as little per row as any, or hardly more."""
+        if self._cheapest_rows is None:
+            self._cheapest_rows = self._cheapest()
+        return self._cheapest_rows
 
     @property
     def seconds_per_row(self) -> float:
