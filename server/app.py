@@ -99,7 +99,7 @@ class Application:
         self._handle_signals()
         try:
             await self._listen()
-            await self._load()
+            await self._load_until_stopped()
             await self._stopping.wait()
             await self._lame_duck()
         finally:
@@ -121,6 +121,14 @@ class Application:
             settings.host,
             self._http.port,
         )
+
+    async def _load_until_stopped(self) -> None:
+        """Load, but no longer than until the server is to stop: a warm-up run that is under way may take for ever."""
+        loading, stopping = asyncio.create_task(self._load()), asyncio.create_task(self._stopping.wait())
+        await asyncio.wait({loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if loading.done():
+            loading.result()
 
     async def _load(self) -> None:
         await asyncio.to_thread(self._repository.load_all, self._names, self._stopping.is_set)
@@ -179,7 +187,8 @@ class Application:
         return self._settings.model_control_mode == "explicit"
 
     def _load_version(self, config: ModelConfig, version: int, directory: Path) -> ModelVersion:
-        return ModelVersion(config, version, directory, self._cores, self._settings.queue_capacity)
+        capacity = self._settings.queue_capacity
+        return ModelVersion(config, version, directory, self._cores, capacity, self._stopping.is_set)
 
     def _new_grpc_server(self, rpc_metrics: RpcMetrics) -> Any:
         settings = self._settings

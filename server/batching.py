@@ -13,7 +13,7 @@ import logging
 import math
 import threading
 import time
-from concurrent.futures import Future
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from server.errors import DeadlineUnreachable, ModelFailed, ServingError, ShuttingDown
@@ -54,18 +54,25 @@ class Batcher(Generic[Payload, Result]):
         self._changed = threading.Condition()
         self._queue: RequestQueue[Payload, Result] = RequestQueue(policy, len(instances))
         self._accepting = False
+        self._is_given_up: Callable[[], bool] = lambda: False
         self._threads: list[threading.Thread] = []
 
-    def start(self) -> None:
+    def start(self, is_given_up: Callable[[], bool] = lambda: False) -> None:
         """Warm up every batch size on every instance; returns when all are ready.
 
+        `is_given_up()` is asked before each warm-up run, in the threads of the instances.
+
         Raises:
+            ShuttingDown: nobody wants the batcher any more.
             Exception: whatever the first instance that failed raised; no thread is left running.
         """
         self._accepting = True
+        self._is_given_up = is_given_up
         try:
-            for opened in [self._launch(number, instance) for number, instance in enumerate(self._instances)]:
-                opened.result()
+            opened = [self._launch(number, instance) for number, instance in enumerate(self._instances)]
+            wait(opened, return_when=FIRST_EXCEPTION)
+            for instance in filter(Future.done, opened):  # all of them, unless one failed
+                instance.result()
         except BaseException:
             self.close()
             raise
@@ -149,10 +156,13 @@ class Batcher(Generic[Payload, Result]):
     def _open(self, instance: Instance[Payload, Result]) -> None:
         instance.open()
         for rows in range(1, self._max_rows + 1):
-            instance.warm_up(rows)
-            for _ in range(_WARM_UP_RUNS - 1):
+            for run in range(_WARM_UP_RUNS):
+                if self._is_given_up() or not self._accepting:  # another instance may have failed
+                    raise ShuttingDown("the model is not wanted any more")
                 started = time.monotonic()
                 instance.warm_up(rows)
+                if run == 0:
+                    continue  # it pays for what the others do not
                 with self._changed:
                     self._queue.cost.learn(rows, time.monotonic() - started)
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from server.batching import Batcher
 from server.engine import EngineError, Payload, Result, TorchScriptInstance, TorchScriptModel
-from server.errors import ModelFailed
+from server.errors import ModelFailed, ShuttingDown
 from server.request_queue import BatchingPolicy
 from server.statistics import ModelStatistics
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from server.model_config import ModelConfig
@@ -25,11 +26,20 @@ class ModelVersion:
     only after its last request has been answered.
     """
 
-    def __init__(self, config: ModelConfig, version: int, directory: Path, cores: int, queue_capacity: int) -> None:
-        """Load and warm up; takes seconds.
+    def __init__(
+        self,
+        config: ModelConfig,
+        version: int,
+        directory: Path,
+        cores: int,
+        queue_capacity: int,
+        is_given_up: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Load and warm up; takes seconds, unless `is_given_up()` says meanwhile that nobody wants it any more.
 
         Raises:
             EngineError, ModelFailed: the file is no module that fits `config`.
+            ShuttingDown: it was given up.
         """
         started = time.monotonic()
         self.config = config
@@ -42,10 +52,10 @@ class ModelVersion:
         self.queue_capacity = config.queue.capacity or queue_capacity
         self.instances = config.instances or cores
         self.threads = config.threads or max(1, cores // self.instances)
-        self.batcher = self._start(directory / str(version) / config.model_file)
+        self.batcher = self._start(directory / str(version) / config.model_file, is_given_up)
         self.statistics.load_seconds = time.monotonic() - started
 
-    def _start(self, path: Path) -> Batcher[Payload, Result]:
+    def _start(self, path: Path, is_given_up: Callable[[], bool]) -> Batcher[Payload, Result]:
         config = self.config
         model = TorchScriptModel(path, config)
         policy = BatchingPolicy(
@@ -57,8 +67,8 @@ class ModelVersion:
         instances = [TorchScriptInstance(model, self.threads) for _ in range(self.instances)]
         batcher = Batcher[Payload, Result](config.name, instances, policy, self.statistics.executed)
         try:
-            batcher.start()
-        except ModelFailed:
+            batcher.start(is_given_up)
+        except (ModelFailed, ShuttingDown):
             raise
         except Exception as error:
             reason = str(error).strip().splitlines() or [type(error).__name__]

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from server import model_config
 from server.engine import EngineError
-from server.errors import ModelFailed, ModelNotFound, ModelNotReady, StartError
+from server.errors import ModelFailed, ModelNotFound, ModelNotReady, ShuttingDown, StartError
 from server.model_config import ConfigError, ModelConfig
 
 if TYPE_CHECKING:
@@ -181,6 +181,9 @@ class ModelRepository:
                 raise LoadError("the server is stopping")
             try:
                 loaded = self._load_versions(name, config_override)
+            except ShuttingDown as error:
+                logger.info("%s: not loaded: the server is stopping", name)
+                raise LoadError("the server is stopping") from error
             except (ConfigError, EngineError, ModelFailed) as error:
                 logger.error("%s: not loaded: %s", name, error)  # noqa: TRY400 - the message says it all
                 text = str(error).removeprefix(f"{self._directory}/")  # a caller may read it

@@ -208,6 +208,36 @@ def test_too_few_threads_leave_no_thread(clock: Clock, monkeypatch: pytest.Monke
     assert threading.active_count() == before
 
 
+def test_a_warm_up_can_be_given_up(clock: Clock) -> None:
+    """Whoever starts a batcher can end that between two warm-up runs, and no thread is left."""
+    workshop, before = Workshop(clock, lambda _rows: 1.0), threading.active_count()
+    batcher = Batcher("model", [WorkshopInstance(workshop, 0)], BatchingPolicy(4), lambda _rows, _execution: None)
+    with pytest.raises(ShuttingDown):
+        batcher.start(lambda: len(workshop.warmed) == 5)
+    assert [rows for _, rows in workshop.warmed] == [1, 1, 1, 2, 2]
+    assert threading.active_count() == before
+    assert not batcher.alive
+
+
+def test_an_instance_that_fails_ends_the_warm_up_of_the_others(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its error is told although the one before it is not done, which ends after the run that it is in."""
+    workshop = Workshop(clock, lambda _rows: 1.0)
+    slow, unfit = WorkshopInstance(workshop, 0), WorkshopInstance(workshop, 1, ValueError("unfit"))
+    batcher = Batcher("model", [slow, unfit], BatchingPolicy(4), lambda _rows, _execution: None)
+    runs = []
+
+    def warm_up(rows: int) -> None:
+        runs.append(rows)
+        with batcher._changed:
+            assert batcher._changed.wait_for(lambda: not batcher._accepting, HANGING_SECONDS)
+
+    monkeypatch.setattr(slow, "warm_up", warm_up)
+    with pytest.raises(ValueError, match="unfit"):
+        batcher.start()
+    assert runs in ([], [1])  # it may not even have begun
+    assert not batcher.alive
+
+
 def _batcher(clock: Clock, *unfit: BaseException | None) -> Batcher[str, str]:
     """A batcher that is not started, with an instance for each of `unfit`."""
     workshop = Workshop(clock, lambda _rows: 1.0)

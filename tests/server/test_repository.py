@@ -10,6 +10,7 @@ import pytest
 from torch import nn
 
 from server.errors import ModelNotFound, ModelNotReady, StartError
+from server.model import ModelVersion
 from server.repository import LoadError, ModelRepository, State
 from tests.server.models import ROW, load_version, open_repository, write_model
 from tests.server.workshop import HANGING_SECONDS
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from server.model import ModelVersion
     from server.model_config import ModelConfig
 
 _ALL = ROW + "version_policy { all { } }"
@@ -415,3 +415,23 @@ def test_a_lease_never_meets_a_dead_version(directory: Path, repository: ModelRe
             future.result(HANGING_SECONDS)
     assert set(answers) <= set(range(6))
     assert _ask(repository.get("net")) == 5
+
+
+def test_a_load_that_is_given_up_is_no_failure(directory: Path) -> None:
+    """Warming up ends when the server is to stop, and the model is not to blame."""
+    asked = []
+
+    def is_given_up() -> bool:
+        asked.append(True)
+        return len(asked) > 2
+
+    def load(config: ModelConfig, version: int, directory: Path) -> ModelVersion:
+        return ModelVersion(config, version, directory, 1, 1024, is_given_up)
+
+    repository = ModelRepository(directory, load)
+    write_model(directory / "net", Constant(1))
+    with pytest.raises(LoadError, match="the server is stopping"):
+        repository.load("net")
+    assert len(asked) == 3
+    assert repository.failed() == repository.ready() == []
+    assert repository.close(HANGING_SECONDS)
