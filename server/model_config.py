@@ -140,6 +140,7 @@ def parse_override(text: str, directory: Path) -> ModelConfig:
 
 def _interpret(proto: Any, directory: Path) -> ModelConfig:
     _check_identity(proto, directory)
+    _check_names(proto)
     proto.name = directory.name
     ignored = tuple(_ignored(proto))
     _normalize(proto)
@@ -177,6 +178,13 @@ def _check_identity(proto: Any, directory: Path) -> None:
         raise ConfigError("max_batch_size must be 0 or more")
     if not proto.input or not proto.output:
         raise ConfigError("at least one input and one output are needed")
+
+
+def _check_names(proto: Any) -> None:
+    for role, tensors in (("input", proto.input), ("output", proto.output)):
+        names = [tensor.name for tensor in tensors]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ConfigError(f'{role} "{min(twice)}" is there more than once')
 
 
 def _normalize(proto: Any) -> None:

@@ -185,7 +185,7 @@ DIFFERENT = (
     Odd(
         "twice",
         (
-            "config.pbtxt:4: error: [coordserve] the model gave 1 outputs instead of 2",
+            'config.pbtxt:4: error: [coordserve] output "OUTPUT__0" is there more than once',
             "config.pbtxt:4: warning: [both] the outputs' names have the indices [0, 0], not 0 to 1",
             'config.pbtxt:4: warning: [triton] a second output has the name "OUTPUT__0"',
         ),

@@ -178,7 +178,6 @@ _OUT = _tensors("output", ("OUTPUT__0", "FP32", [1]))
         (("INPUT__1", "minuend"), -4),
         (("INPUT__1", "INPUT__2"), -4),
         (("a__b__1", "a__b__0"), -4),  # what follows the first underscores is no number
-        (("INPUT__1", "INPUT__1"), -4),
     ],
 )
 def test_inputs_find_their_arguments(tmp_path: Path, names: tuple[str, str], difference: float) -> None:

@@ -209,6 +209,8 @@ def test_fields_without_effect_are_named(directory: Path, text: str, ignored: tu
         (_MINIMAL + 'input [ { name: "b" data_type: TYPE_FP32 } ]', 'input "b": dims must all be given'),
         (_MINIMAL + 'input [ { name: "b" data_type: TYPE_FP32 dims: [ 2, -1 ] } ]', "positive, got [2, -1]"),
         (_MINIMAL + 'input [ { name: "b" data_type: TYPE_FP32 dims: [ 0 ] } ]', "positive, got [0]"),
+        (_MINIMAL + _INPUT, 'input "INPUT__0" is there more than once'),
+        (_MINIMAL + _OUTPUT, 'output "OUTPUT__0" is there more than once'),
         (_MINIMAL + "instance_group [ { kind: KIND_GPU } ]", "only KIND_CPU and KIND_AUTO"),
         (_MINIMAL + "instance_group [ { count: -1 } ]", "instance_group: count must be 0 or more"),
     ],
