@@ -52,6 +52,8 @@ VERSION = package_version("coordserve")
 
 # Threads without work need a moment to end, even if the grace period is over.
 _LAST_MOMENT_SECONDS = 1.0
+# How soon those who watch the server's health are told of an instance that has ended.
+_WATCH_SECONDS = 1.0
 
 
 class Application:
@@ -88,7 +90,7 @@ class Application:
 
     def is_ready(self) -> bool:
         """Whether the server should get requests."""
-        return self._serving
+        return self._serving and not self._repository.ended()
 
     async def run(self) -> None:
         """Serve until a signal comes and everything accepted has been answered.
@@ -100,7 +102,7 @@ class Application:
         try:
             await self._listen()
             await self._load_until_stopped()
-            await self._stopping.wait()
+            await self._watch_instances()
             await self._lame_duck()
         finally:
             await self._shut_down()
@@ -144,9 +146,22 @@ class Application:
         failed = set(self._repository.failed()).intersection(self._names)
         ready = self._repository.ready()
         self._serving = bool(ready or not self._names) and not (failed and self._settings.strict_readiness)
-        await self._health.set_serving(serving=self._serving)
+        await self._health.set_serving(serving=self.is_ready())
         names = ", ".join(f"{model.config.name}/{model.version}" for model in ready) or "no model"
         logger.info("%s: serving %s", "ready" if self._serving else "NOT ready", names)
+
+    async def _watch_instances(self) -> None:
+        """Until the server is to stop, tell those who watch when a model loses an instance, or is repaired."""
+        told: list[str] = []
+        while not self._stopping.is_set():
+            ended = self._repository.ended()
+            if ended != told:
+                told = ended
+                await self._health.set_serving(serving=self.is_ready())
+                level = logging.ERROR if ended else logging.INFO
+                logger.log(level, "models that have lost an instance: %s", ", ".join(ended) or "none any more")
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), _WATCH_SECONDS)
 
     async def _lame_duck(self) -> None:
         """Go on serving, but not ready, until load balancers have noticed."""

@@ -63,6 +63,8 @@ class HttpServer:
         return web.Response(body=page, headers={"Content-Type": metrics.CONTENT_TYPE})
 
     async def _healthz(self, _request: web.Request) -> web.Response:
+        if ended := self._repository.ended():
+            return web.Response(status=503, text=f"an instance of {', '.join(ended)} has ended unexpectedly\n")
         return web.Response(text="ok\n")
 
     async def _readyz(self, _request: web.Request) -> web.Response:

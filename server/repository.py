@@ -13,6 +13,7 @@ import logging
 import re
 import threading
 import time
+import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _VERSION = re.compile(r"[1-9][0-9]*")
+_ENDED = "an instance of it has ended unexpectedly"
 
 
 class State(enum.Enum):
@@ -66,6 +68,11 @@ class _Model:
     states: dict[int, tuple[State, str]] = field(default_factory=dict)
     error: str = ""
 
+    def current_states(self) -> dict[int, tuple[State, str]]:
+        """The states, with those of versions that have ended since they were loaded."""
+        ended = (number for number, version in self.ready.items() if not version.batcher.alive)
+        return dict(self.states) | dict.fromkeys(ended, (State.UNAVAILABLE, _ENDED))
+
 
 class ModelRepository:
     """The models below one directory. Loading and unloading block; looking up does not. Safe from any thread."""
@@ -82,7 +89,8 @@ class ModelRepository:
         self._load_version = load_version
         self._models: dict[str, _Model] = {}
         self._changing = threading.Lock()  # one load or unload at a time
-        self._retired: list[ModelVersion] = []  # those that may still have work
+        # Those that may still have work. Who holds a lease, or waits for threads to end, keeps them alive: nobody else.
+        self._retired: weakref.WeakSet[ModelVersion] = weakref.WeakSet()
         self._closed = False
 
     # Looking up.
@@ -100,11 +108,13 @@ class ModelRepository:
         if version is None:
             if not ready:
                 raise ModelNotFound(f"Request for unknown model: '{name}' has no available versions")
-            return ready[max(ready)]
+            version = max(ready)
         if version not in ready:
             if version in model.states:
                 raise ModelNotReady(f"Request for unknown model: '{name}' version {version} is not at ready state")
             raise ModelNotFound(f"Request for unknown model: '{name}' version {version} is not found")
+        if not ready[version].batcher.alive:
+            raise ModelNotReady(f"Request for unknown model: '{name}' version {version} is not ready: {_ENDED}")
         return ready[version]
 
     @contextlib.contextmanager
@@ -123,6 +133,13 @@ class ModelRepository:
 
     def ready(self) -> list[ModelVersion]:
         """Every version that answers requests, by name and version."""
+        return [version for version in self._loaded() if version.batcher.alive]
+
+    def ended(self) -> list[str]:
+        """The models that are loaded, but have lost an instance: they serve nothing until they are loaded again."""
+        return sorted({version.config.name for version in self._loaded() if not version.batcher.alive})
+
+    def _loaded(self) -> list[ModelVersion]:
         models = sorted(self._models.items())
         return [version for _, model in models for _, version in sorted(model.ready.items())]
 
@@ -130,7 +147,7 @@ class ModelRepository:
         """Every model of the directory, and every version that was tried, by name and version."""
         entries = []
         for name in sorted({*self.names(), *self._models}):
-            states = dict(self._models[name].states) if name in self._models else {}
+            states = self._models[name].current_states() if name in self._models else {}
             entries += [IndexEntry(name, version, *states[version]) for version in sorted(states)]
             if not states:
                 error = self._models[name].error if name in self._models else ""
@@ -224,10 +241,9 @@ class ModelRepository:
         return not late
 
     def _retire(self, versions: Iterable[ModelVersion]) -> None:
-        self._retired = [version for version in self._retired if not version.wait_closed(0)]
         for version in versions:
+            self._retired.add(version)
             version.retire()
-            self._retired.append(version)
 
     def _note_failure(self, name: str, text: str, *, tried: bool) -> None:
         """Tell in the index why a model is not served; `tried` versions have been told of already."""

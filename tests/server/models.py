@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from server.errors import ModelFailed
 from server.model import ModelVersion
 from server.repository import ModelRepository
+from tests.server.workshop import HANGING_SECONDS
 from tests.torchscript_models import save_module
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pytest
     from torch import nn
 
     from server.model_config import ModelConfig
@@ -41,3 +44,16 @@ def load_version(config: ModelConfig, version: int, directory: Path) -> ModelVer
 def open_repository(directory: Path) -> ModelRepository:
     """A repository in which nothing is loaded."""
     return ModelRepository(directory, load_version)
+
+
+def end_instance(version: ModelVersion, payload: tuple[bytes, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the thread of the only instance die of its next batch; pytest warns of it."""
+    [instance], [thread] = version.batcher._instances, version.batcher._threads
+
+    def die(*_batch: Any) -> None:
+        raise KeyboardInterrupt  # what the batcher does not take for a mistake in a batch
+
+    monkeypatch.setattr(instance, "run", die)
+    assert isinstance(version.batcher.submit(payload, 1).exception(HANGING_SECONDS), ModelFailed)
+    thread.join(HANGING_SECONDS)
+    assert not thread.is_alive()

@@ -10,7 +10,9 @@ import pytest
 from server import metrics
 from server.errors import StartError
 from server.http import HttpServer
-from tests.server.models import open_repository
+from tests.server.models import end_instance, open_repository, write_model
+from tests.server.workshop import HANGING_SECONDS
+from tests.torchscript_models import Constant
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -21,9 +23,10 @@ class Pages:
     """A server of pages on a free port, and what it answers."""
 
     def __init__(self, directory: Path) -> None:
-        repository = open_repository(directory)
+        self.repository = open_repository(directory)
         self.ready = False
-        self.server = HttpServer(metrics.new_registry(repository, "1.2.3"), repository, lambda: self.ready)
+        registry = metrics.new_registry(self.repository, "1.2.3")
+        self.server = HttpServer(registry, self.repository, lambda: self.ready)
 
     async def get(self, path: str, method: str = "GET") -> tuple[int, str, str]:
         """Status, content type and text of a page."""
@@ -48,6 +51,20 @@ async def test_health_and_readiness_are_two_things(pages: Pages) -> None:
         pages.ready = ready
         assert (await pages.get("/readyz"))[0] == status
         assert (await pages.get("/healthz"))[::2] == (200, "ok\n")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_a_model_that_lost_an_instance_is_a_reason_to_start_anew(
+    pages: Pages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process says that it is not well, and what of it, until the model is loaded again."""
+    write_model(tmp_path / "net", Constant(1))
+    pages.repository.load("net")
+    end_instance(pages.repository.get("net"), (bytes(16),), monkeypatch)
+    assert (await pages.get("/healthz"))[::2] == (503, "an instance of net has ended unexpectedly\n")
+    pages.repository.load("net")
+    assert (await pages.get("/healthz"))[::2] == (200, "ok\n")
+    assert await asyncio.to_thread(pages.repository.close, HANGING_SECONDS)
 
 
 async def test_metrics_are_served_as_prometheus_wants_them(pages: Pages) -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import gc
 import logging
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -12,7 +14,7 @@ from torch import nn
 from server.errors import ModelNotFound, ModelNotReady, StartError
 from server.model import ModelVersion
 from server.repository import LoadError, ModelRepository, State
-from tests.server.models import ROW, load_version, open_repository, write_model
+from tests.server.models import ROW, end_instance, load_version, open_repository, write_model
 from tests.server.workshop import HANGING_SECONDS
 from tests.torchscript_models import Constant
 
@@ -435,3 +437,41 @@ def test_a_load_that_is_given_up_is_no_failure(directory: Path) -> None:
     assert len(asked) == 3
     assert repository.failed() == repository.ready() == []
     assert repository.close(HANGING_SECONDS)
+
+
+def test_what_is_unloaded_is_freed(directory: Path, repository: ModelRepository) -> None:
+    """Memory comes back when the last thread of an unloaded model has ended, without the garbage collector."""
+    write_model(directory / "net", Constant(1))
+    repository.load("net")
+    freed = threading.Event()
+    weakref.finalize(repository.get("net"), freed.set)
+    gc.disable()
+    try:
+        repository.unload("net")
+        assert freed.wait(HANGING_SECONDS)
+    finally:
+        gc.enable()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_model_that_lost_an_instance_is_not_ready(
+    directory: Path, repository: ModelRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everybody is told, and the others go on; loading the model again repairs it."""
+    write_model(directory / "net", Constant(1))
+    write_model(directory / "other", Constant(2))
+    repository.load_all(["net", "other"], lambda: False)
+    assert repository.ended() == []
+    version = repository.get("net")
+    end_instance(version, _PAYLOAD, monkeypatch)
+    assert repository.ended() == ["net"]
+    assert [version.config.name for version in repository.ready()] == ["other"]
+    assert _index(repository)[0] == ("net", 1, "UNAVAILABLE", "an instance of it has ended unexpectedly")
+    for number in (None, 1):
+        assert _text(repository, "net", number) == (
+            "ModelNotReady: Request for unknown model: 'net' version 1 is not ready:"
+            " an instance of it has ended unexpectedly"
+        )
+    repository.load("net")
+    assert repository.ended() == []
+    assert _ask(repository.get("net")) == 1
