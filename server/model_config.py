@@ -31,7 +31,7 @@ _HONOURED = {
     "default_model_filename",
     "input.name",
     "input.data_type",
-    "input.format",
+    "input.format",  # checked, and told in ModelConfig
     "input.dims",
     "output.name",
     "output.data_type",
@@ -50,11 +50,17 @@ _HONOURED = {
     "instance_group.count",
     "model_warmup",  # every batch size is warm before readiness, whatever this says
 }
-_PARAMETERS = {"CROP_FRACTION", "INTRA_OP_THREAD_COUNT", "INFERENCE_MODE"}
+_PARAMETERS = {"CROP_FRACTION", "INTRA_OP_THREAD_COUNT"}
+_MOST_ROWS = 4096  # each size is run and measured before the model is ready
+_IMAGE_RANK = 3
 
 
 class ConfigError(ValueError):
     """A config.pbtxt that cannot be served; the message names the file and what is wrong in it."""
+
+
+class ForeignModel(ConfigError):  # noqa: N818 - the name says what it is
+    """A config.pbtxt of a model for another platform or backend, which is no mistake in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +126,7 @@ def read(directory: Path) -> ModelConfig:
     try:
         return _interpret(proto, directory)
     except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
+        raise type(error)(f"{path}: {error}") from error
 
 
 def parse_override(text: str, directory: Path) -> ModelConfig:
@@ -152,7 +158,7 @@ def _interpret(proto: Any, directory: Path) -> ModelConfig:
         labels={tensor.name: _labels(directory, tensor.label_filename) for tensor in proto.output},
         batches=proto.max_batch_size > 0,
         dynamic=proto.max_batch_size > 0 and proto.HasField("dynamic_batching"),
-        max_rows=max(1, proto.max_batch_size),
+        max_rows=_max_rows(proto),
         queue=_queue_policy(proto),
         instances=count or None,
         threads=_whole_number("INTRA_OP_THREAD_COUNT", threads) if threads else None,
@@ -168,7 +174,7 @@ def _check_identity(proto: Any, directory: Path) -> None:
         raise ConfigError(f'name is "{proto.name}", but the directory is "{directory.name}"')
     for field, given, served in (("platform", proto.platform, PLATFORM), ("backend", proto.backend, BACKEND)):
         if given not in ("", served):
-            raise ConfigError(f'{field} "{given}" is not served here, only "{served}"')
+            raise ForeignModel(f'{field} "{given}" is not served here, only "{served}"')
     if not proto.platform and not proto.backend:
         raise ConfigError(f'platform: "{PLATFORM}" is missing')
     for filename in (proto.default_model_filename, *(tensor.label_filename for tensor in proto.output)):
@@ -199,6 +205,12 @@ def _normalize(proto: Any) -> None:
         proto.dynamic_batching.preferred_batch_size.append(max(1, proto.max_batch_size))
 
 
+def _max_rows(proto: Any) -> int:
+    if proto.max_batch_size > _MOST_ROWS:
+        raise ConfigError(f"max_batch_size must be at most {_MOST_ROWS}, got {proto.max_batch_size}")
+    return max(1, int(proto.max_batch_size))
+
+
 def _tensor(tensor: Any, role: str) -> TensorSpec:
     datatype = model_config_pb2.DataType.Name(tensor.data_type).removeprefix("TYPE_")
     if not tensor.name:
@@ -207,6 +219,8 @@ def _tensor(tensor: Any, role: str) -> TensorSpec:
         raise ConfigError(f'{role} "{tensor.name}": data type {datatype} cannot be served')
     if not tensor.dims or (role == "input" and min(tensor.dims) < 1):
         raise ConfigError(f'{role} "{tensor.name}": dims must all be given and positive, got {list(tensor.dims)}')
+    if role == "input" and tensor.format and len(tensor.dims) != _IMAGE_RANK:
+        raise ConfigError(f'{role} "{tensor.name}": the format is one of images, whose dims are three')
     return TensorSpec(tensor.name, datatype, tuple(tensor.dims))
 
 
@@ -264,7 +278,12 @@ def _crop_fraction(text: str) -> float:
 def _ignored(proto: Any) -> Iterator[str]:
     """Paths of fields that are set in the file and have no effect here."""
     yield from dict.fromkeys(_without_effect(proto, ""))
-    yield from (f"parameters.{key}" for key in proto.parameters if key not in _PARAMETERS)
+    yield from (f"parameters.{key}" for key in proto.parameters if not _is_honoured(proto, key))
+
+
+def _is_honoured(proto: Any, key: str) -> bool:
+    inference_mode = key == "INFERENCE_MODE" and _parameter(proto, key).lower() in ("true", "1")  # it is never off
+    return key in _PARAMETERS or inference_mode
 
 
 def _without_effect(message: Any, prefix: str) -> Iterator[str]:

@@ -1,26 +1,20 @@
-"""The model repository: which models and versions there are, which are ready, and how they come and go.
-
-DIR/NAME/config.pbtxt
-DIR/NAME/labels.txt
-DIR/NAME/VERSION/model.pt      VERSION is a whole number without leading zeros; other names are passed over
-"""
+"""The model repository: which models and versions there are, which are ready, and how they come and go."""
 
 from __future__ import annotations
 
 import contextlib
 import enum
 import logging
-import re
 import threading
 import time
 import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from server import model_config
+from server import model_config, model_directories
 from server.engine import EngineError
 from server.errors import ModelFailed, ModelNotFound, ModelNotReady, ShuttingDown, StartError
-from server.model_config import ConfigError, ModelConfig
+from server.model_config import ConfigError, ForeignModel, ModelConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -30,7 +24,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_VERSION = re.compile(r"[1-9][0-9]*")
+_MOST_CHARACTERS = 1000  # of a text in the log
 _ENDED = "an instance of it has ended unexpectedly"
 
 
@@ -81,10 +75,14 @@ class ModelRepository:
         """Watch over `directory`.
 
         Raises:
-            StartError: there is no such directory.
+            StartError: there is no such directory, or it cannot be read.
         """
-        if not directory.is_dir():
-            raise StartError(f"model repository {directory} is not a directory")
+        try:
+            if not directory.is_dir():
+                raise StartError(f"model repository {directory} is not a directory")
+            model_directories.list_all(directory)
+        except OSError as error:
+            raise StartError(f"model repository {directory} cannot be read: {_reason(error)}") from error
         self._directory = directory
         self._load_version = load_version
         self._models: dict[str, _Model] = {}
@@ -146,7 +144,7 @@ class ModelRepository:
     def index(self) -> list[IndexEntry]:
         """Every model of the directory, and every version that was tried, by name and version."""
         entries = []
-        for name in sorted({*self.names(), *self._models}):
+        for name in sorted({*self._names_if_any(), *self._models}):
             states = self._models[name].current_states() if name in self._models else {}
             entries += [IndexEntry(name, version, *states[version]) for version in sorted(states)]
             if not states:
@@ -154,27 +152,39 @@ class ModelRepository:
                 entries.append(IndexEntry(name, 0, State.UNAVAILABLE, error))
         return entries
 
+    def _names_if_any(self) -> list[str]:
+        try:
+            return self.names()
+        except OSError as error:
+            logger.warning("model repository %s: %s", self._directory, _reason(error))
+            return []
+
     def failed(self) -> list[str]:
         """The models that did not load and have nothing else that serves; one that was unloaded has not failed."""
         return sorted(name for name, model in list(self._models.items()) if model.error and not model.ready)
 
     def names(self) -> list[str]:
-        """The directories that hold a model each."""
-        return sorted(path.name for path in self._directory.iterdir() if path.is_dir() and path.name[0] != ".")
+        """The directories that hold a model each.
+
+        Raises:
+            OSError: the repository cannot be read any more.
+        """
+        return model_directories.models(self._directory)
 
     # Changing.
 
     def check_configs(self, names: list[str]) -> None:
-        """Read the config.pbtxt of each of `names`, and load nothing.
+        """Read the config.pbtxt of each of `names`, and load nothing. Models for other servers may be among them.
 
         Raises:
             StartError: one of them cannot be used, which is a mistake to mend before anything is served.
         """
         try:
             for name in names:
-                self._read_config(name)
+                with contextlib.suppress(ForeignModel):  # loading it tells
+                    self._read_config(name)
         except ConfigError as error:
-            raise StartError(str(error)) from error
+            raise StartError(_printable(error)) from error
 
     def load_all(self, names: list[str], stopping: Callable[[], bool]) -> None:
         """Load the models `names` until `stopping()`; one that is broken is reported and does not stop the others."""
@@ -199,13 +209,10 @@ class ModelRepository:
             try:
                 loaded = self._load_versions(name, config_override)
             except ShuttingDown as error:
-                logger.info("%s: not loaded: the server is stopping", name)
+                logger.info("%s: not loaded: the server is stopping", _printable(name))
                 raise LoadError("the server is stopping") from error
-            except (ConfigError, EngineError, ModelFailed) as error:
-                logger.error("%s: not loaded: %s", name, error)  # noqa: TRY400 - the message says it all
-                text = str(error).removeprefix(f"{self._directory}/")  # a caller may read it
-                self._note_failure(name, text, tried=not isinstance(error, ConfigError))
-                raise LoadError(text) from error
+            except Exception as error:
+                raise self._failure(name, error) from error
             model = self._models[name]
             model.error = ""
             replaced = model.ready
@@ -245,20 +252,35 @@ class ModelRepository:
             self._retired.add(version)
             version.retire()
 
+    def _failure(self, name: str, error: Exception) -> LoadError:
+        """What a load fails with, after it has been logged and noted; a caller may read it."""
+        if isinstance(error, ConfigError | EngineError | ModelFailed):
+            logger.error("%s: not loaded: %s", _printable(name), _printable(error))
+            text = str(error).removeprefix(f"{self._directory}/")
+        else:
+            logger.error("%s: not loaded", _printable(name), exc_info=error)
+            text = f"loading it failed: {_reason(error)}"
+        self._note_failure(name, text, tried=not isinstance(error, ConfigError))
+        return LoadError(text)
+
     def _note_failure(self, name: str, text: str, *, tried: bool) -> None:
         """Tell in the index why a model is not served; `tried` versions have been told of already."""
-        if name not in self._models and name not in self.names():
+        try:
+            is_there = name in model_directories.list_all(self._directory)
+            available = model_directories.versions(self._directory / name) if is_there else []
+        except OSError:
+            is_there, available = False, []
+        if not is_there and name not in self._models:
             return  # no model, whatever a request calls it
         model = self._models.setdefault(name, _Model())
         model.error = text
-        if tried:
+        if tried or model.ready:
             return
-        for version, (state, _) in model.states.items():
-            if state is State.UNAVAILABLE:
-                model.states[version] = (state, text)
+        numbers = {*model.states, *sorted(available)[-1:]}
+        model.states = dict.fromkeys(sorted(numbers), (State.UNAVAILABLE, text))
 
     def _read_config(self, name: str) -> ModelConfig:
-        if name not in self.names():  # a name from the wire must not lead out of the directory
+        if name not in model_directories.list_all(self._directory):  # it must not lead out of the directory
             raise ConfigError(f"no directory {name} in the model repository")
         return model_config.read(self._directory / name)
 
@@ -269,9 +291,11 @@ class ModelRepository:
             config = model_config.parse_override(config_override, directory)
         if config.ignored:
             logger.warning(
-                "%s: config.pbtxt sets what this server does not honour: %s", name, ", ".join(config.ignored)
+                "%s: config.pbtxt sets what this server does not honour: %s",
+                config.name,
+                _printable(", ".join(config.ignored)),
             )
-        numbers = config.versions_to_serve(_versions(directory))
+        numbers = config.versions_to_serve(model_directories.versions(directory))
         model = self._models.setdefault(name, _Model())
         if not numbers:
             raise ConfigError("no version directory that the version policy allows")
@@ -313,5 +337,12 @@ class ModelRepository:
             raise
 
 
-def _versions(directory: Path) -> list[int]:
-    return [int(path.name) for path in directory.iterdir() if path.is_dir() and _VERSION.fullmatch(path.name)]
+def _reason(error: Exception) -> str:
+    """What the system says, without the path that it says it of."""
+    return (isinstance(error, OSError) and error.strerror) or type(error).__name__
+
+
+def _printable(text: object) -> str:
+    """`text` for the log: what a request brings must not look like lines of ours, nor fill it."""
+    characters = str(text)[:_MOST_CHARACTERS]
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in characters)

@@ -314,8 +314,7 @@ DIFFERENT = (
     Odd(
         "format",
         (
-            "config.pbtxt:3: error: [triton] the format is one of images",
-            "config.pbtxt:4: error: [coordserve] output OUTPUT__0 of the model has shape [1, 4, 3]",
+            'config.pbtxt:3: error: [both] input "INPUT__0": the format is one of images',
             'config.pbtxt:8: error: [triton] model_warmup: input "INPUT__0" has dims [1, 4, 4, 3]',
             'config.pbtxt:9: error: [triton] model_warmup: input "INPUT__0" has dims [1, 4, 4, 3]',
         ),

@@ -172,6 +172,11 @@ def test_no_versions_are_no_error_of_the_policy(directory: Path) -> None:
             ("parameters.ENABLE_JIT_EXECUTOR",),
         ),
         ('input [ { name: "x" data_type: TYPE_FP32 dims: 1 reshape { shape: [ 1, 1 ] } } ]', ("input.reshape.shape",)),
+        ('parameters [ { key: "INFERENCE_MODE" value: { string_value: "true" } } ]', ()),  # as it always is
+        (
+            'parameters [ { key: "INFERENCE_MODE" value: { string_value: "false" } } ]',
+            ("parameters.INFERENCE_MODE",),
+        ),
         ("response_cache { enable: true }", ("response_cache.enable",)),
         ("optimization { cuda { graphs: true } }", ("optimization.cuda.graphs",)),
         ('metric_tags [ { key: "team" value: "vision" } ]', ("metric_tags",)),
@@ -211,6 +216,11 @@ def test_fields_without_effect_are_named(directory: Path, text: str, ignored: tu
         (_MINIMAL + 'input [ { name: "b" data_type: TYPE_FP32 dims: [ 0 ] } ]', "positive, got [0]"),
         (_MINIMAL + _INPUT, 'input "INPUT__0" is there more than once'),
         (_MINIMAL + _OUTPUT, 'output "OUTPUT__0" is there more than once'),
+        (_MINIMAL + "max_batch_size: 1000000000", "max_batch_size must be at most 4096, got 1000000000"),
+        (
+            _MINIMAL + 'input [ { name: "b" data_type: TYPE_UINT8 format: FORMAT_NCHW dims: [ 2 ] } ]',
+            'input "b": the format is one of images, whose dims are three',
+        ),
         (_MINIMAL + "instance_group [ { kind: KIND_GPU } ]", "only KIND_CPU and KIND_AUTO"),
         (_MINIMAL + "instance_group [ { count: -1 } ]", "instance_group: count must be 0 or more"),
     ],

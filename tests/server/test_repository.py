@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import errno
 import gc
+import json
 import logging
+import os
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -81,12 +84,14 @@ def test_a_missing_directory_stops_the_start(tmp_path: Path) -> None:
 
 
 def test_names_are_the_directories(directory: Path, repository: ModelRepository) -> None:
-    """Files and hidden directories are no models; links to directories are."""
-    for name in ("b", "a", ".git"):
-        (directory / name).mkdir()
+    """What has a configuration or a version is a model, but for hidden directories; links to directories count."""
+    for name in ("b/1", "a/1", ".git/1", "lost+found", "notes/old"):
+        (directory / name).mkdir(parents=True)
+    (directory / "d").mkdir()
+    (directory / "d" / "config.pbtxt").write_text(ROW)
     (directory / "README.md").write_text("")
     (directory / "c").symlink_to(directory / "a")
-    assert repository.names() == ["a", "b", "c"]
+    assert repository.names() == ["a", "b", "c", "d"]
 
 
 def test_a_wrong_configuration_stops_the_start(directory: Path, repository: ModelRepository) -> None:
@@ -134,6 +139,98 @@ def test_a_broken_model_does_not_stop_the_others(
     assert _text(repository, "broken", 5) == (
         "ModelNotFound: Request for unknown model: 'broken' version 5 is not found"
     )
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(28, "No space left on device"), RuntimeError("a\nb")])
+def test_whatever_happens_to_one_model_leaves_the_others_alone(
+    directory: Path, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also what nobody thought of is told in the log, and ends neither the other loads nor the server."""
+
+    def load(config: ModelConfig, version: int, directory: Path) -> ModelVersion:
+        if config.name == "bad":
+            raise error
+        return load_version(config, version, directory)
+
+    repository = ModelRepository(directory, load)
+    write_model(directory / "bad", Constant(1))
+    write_model(directory / "good", Constant(2))
+    repository.load_all(["bad", "good"], lambda: False)
+    assert [version.config.name for version in repository.ready()] == ["good"]
+    assert repository.failed() == ["bad"]
+    reason = "No space left on device" if isinstance(error, OSError) else type(error).__name__
+    with pytest.raises(LoadError, match=f"^loading it failed: {reason}$"):
+        repository.load("bad")
+    assert any(record.exc_info for record in caplog.records)
+    assert repository.close(HANGING_SECONDS)
+
+
+@pytest.mark.parametrize("line", ['backend: "python"', 'platform: "onnxruntime_onnx"', 'platform: "ensemble"'])
+def test_models_of_other_servers_do_not_end_the_start(directory: Path, repository: ModelRepository, line: str) -> None:
+    """Triton may serve them from the same repository; here they are unavailable, and the index says why."""
+    write_model(directory / "other", b"whatever", line)
+    write_model(directory / "net", Constant(1))
+    repository.check_configs(repository.names())
+    repository.load_all(repository.names(), lambda: False)
+    [net, (name, version, state, reason)] = _index(repository)
+    assert net == ("net", 1, "READY", "")
+    assert (name, version, state) == ("other", 1, "UNAVAILABLE")
+    assert "is not served here, only" in reason
+
+
+def test_a_repository_that_cannot_be_read_is_one_line(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the start it is a mistake; later on, the index tells what is known."""
+    write_model(directory / "net", Constant(1))
+    repository = open_repository(directory)
+    repository.load("net")
+
+    def refuse(path: Path) -> Iterator[Path]:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(type(directory), "iterdir", refuse)
+    assert _index(repository) == [("net", 1, "READY", "")]
+    with pytest.raises(LoadError, match=r"^loading it failed: Permission denied$"):
+        repository.load("net")
+    with pytest.raises(StartError, match=f"^model repository {directory} cannot be read: Permission denied$"):
+        open_repository(directory)
+    assert repository.close(HANGING_SECONDS)
+
+
+def test_a_directory_that_cannot_be_read_is_passed_over(
+    directory: Path, repository: ModelRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lost+found of somebody else ends no start."""
+    (directory / "lost+found").mkdir()
+    write_model(directory / "net", Constant(1))
+    iterdir = type(directory).iterdir
+
+    def refuse(path: Path) -> Iterator[Path]:
+        if path.name == "lost+found":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return iterdir(path)
+
+    monkeypatch.setattr(type(directory), "iterdir", refuse)
+    assert repository.names() == ["net"]
+
+
+def test_a_request_cannot_write_lines_into_the_log(
+    directory: Path, repository: ModelRepository, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Names and configurations from requests stand in the log on one line, and not at any length."""
+    write_model(directory / "net", Constant(1))
+    forged = "x\n2026-01-01 INFO all is well\x1b[2J" + "y" * 10_000
+    with pytest.raises(LoadError):
+        repository.load(forged)
+    with pytest.raises(LoadError):
+        repository.load("net", json.dumps({forged: 1}))
+    override = {"platform": "pytorch_libtorch", "parameters": {forged: {"string_value": "1"}}}
+    tensor = {"data_type": "TYPE_INT64", "dims": [2]}
+    override |= {"input": [{"name": "x", **tensor}], "output": [{"name": "y", **tensor}]}
+    with pytest.raises(LoadError):
+        repository.load("net", json.dumps(override))
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == 4
+    assert all(message.isprintable() and len(message) < 5_000 for message in messages)
 
 
 def test_loading_ends_when_the_server_is_to_stop(directory: Path, repository: ModelRepository) -> None:
@@ -292,8 +389,8 @@ def test_a_model_has_failed_until_a_load_succeeds(directory: Path, repository: M
     write_model(directory / "net", Constant(1), "platform: 5")
     with pytest.raises(LoadError):
         repository.load("net")
-    [(_, _, state, reason)] = _index(repository)
-    assert state == "UNAVAILABLE"
+    [(_, version, state, reason)] = _index(repository)
+    assert (version, state) == (1, "UNAVAILABLE")
     assert reason.startswith("net/config.pbtxt:1:")
     assert repository.failed() == ["net"]
     write_model(directory / "net", Constant(1))

@@ -1,0 +1,57 @@
+"""The directories of a model repository.
+
+DIR/NAME/config.pbtxt
+DIR/NAME/labels.txt
+DIR/NAME/VERSION/model.pt      VERSION is a whole number without leading zeros; other names are passed over
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+_VERSION = re.compile(r"[1-9][0-9]*")
+
+
+def list_all(repository: Path) -> list[str]:
+    """The directories of a repository, but for hidden ones, by name; they need not be models.
+
+    Raises:
+        OSError: the repository cannot be read.
+    """
+    return sorted(path.name for path in repository.iterdir() if path.is_dir() and path.name[0] != ".")
+
+
+def models(repository: Path) -> list[str]:
+    """The directories of a repository that hold a model each; others, such as lost+found, are passed over.
+
+    Raises:
+        OSError: the repository cannot be read.
+    """
+    return [name for name in list_all(repository) if _is_model(repository / name)]
+
+
+def versions(model: Path) -> list[int]:
+    """The versions of a model that there are, in any order.
+
+    Raises:
+        OSError: its directory cannot be read.
+    """
+    return [int(path.name) for path in model.iterdir() if path.is_dir() and _VERSION.fullmatch(path.name)]
+
+
+def _is_model(directory: Path) -> bool:
+    try:
+        if (directory / "config.pbtxt").exists() or versions(directory):
+            return True
+    except OSError as error:
+        logger.info("%s: passed over: %s", directory, error.strerror)
+        return False
+    logger.debug("%s: passed over: it has neither config.pbtxt nor a version", directory)
+    return False
