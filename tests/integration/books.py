@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.serving import Samples, ServerProcess
 
 _METHOD = ("grpc_service", "grpc_method")
@@ -20,7 +22,8 @@ def at_rest(samples: Samples) -> bool:
 
 def check_books(server: ServerProcess) -> Samples:
     """Wait until nothing is under way any more, then check what must agree; returns that scrape."""
-    samples = server.metrics_when(at_rest)
+    server.metrics_when(at_rest)
+    samples = server.metrics()  # a page on which nothing was going on while it was written
     executions = samples.by_labels("nv_inference_exec_count", "model", "version")
     assert executions == samples.by_labels("coordserve_batch_size_count", "model", "version")
     successes = samples.by_labels("nv_inference_request_success", "model", "version")
@@ -51,3 +54,13 @@ class Account:
             "success": samples.total("nv_inference_request_success", model=self._model),
             **{reason: count for (model, reason), count in failures.items() if model == self._model},
         }
+
+
+def waiting(model: str, count: int) -> Callable[[Samples], bool]:
+    """Whether so many requests wait for the only instance of a model, which is busy."""
+
+    def holds(samples: Samples) -> bool:
+        busy = samples.total("coordserve_instances_busy", model=model)
+        return busy == 1 and samples.total("nv_inference_pending_request_count", model=model) == count
+
+    return holds

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import signal
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.integration import rows
 from tests.integration.books import check_books
-from tests.torchscript_models import BATCHING, ROWS, Colours, Widen, Worker, write_model
+from tests.integration.gates import Door
+from tests.torchscript_models import BATCHING, ROWS, WAIT, Colours, Widen, Worker, write_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,11 +22,15 @@ if TYPE_CHECKING:
 
     from tests.serving import ServerProcess
 
-# One instance, a short queue: easy to fill.
-NARROW = """
-    platform: "pytorch_libtorch"  max_batch_size: 4  instance_group [ { count: 1 } ]
-    dynamic_batching { default_queue_policy { max_queue_size: 8 } }
-"""
+# One instance each. A short queue; a long one; and a queue with a policy before a model whose rows are dear.
+SINGLE = 'platform: "pytorch_libtorch"  max_batch_size: 4  instance_group [ { count: 1 } ]  dynamic_batching { %s }'
+NARROW = SINGLE % "default_queue_policy { max_queue_size: 8 }"
+STRICT = (
+    SINGLE
+    % """ default_queue_policy {
+    max_queue_size: 64  default_timeout_microseconds: 600000000  allow_timeout_override: true
+} """
+)
 IMAGE = """
     platform: "pytorch_libtorch"  max_batch_size: 8  dynamic_batching { }
     input [ { name: "INPUT__0" data_type: %s dims: [%s] } ]
@@ -37,11 +41,15 @@ EXPECTED_ERRORS = re.compile(r": an execution failed$|: not loaded: ")
 WIDE = ROWS.replace("dims: [1]", "dims: [32768]")
 
 
-def write_repository(directory: Path) -> None:
+def write_repository(directory: Path, door: Path) -> None:
     """The models of the shared server."""
     write_model(directory / "worker", Worker(), BATCHING + ROWS)
+    write_model(directory / "single", Worker(door=door), SINGLE % "" + ROWS)
     write_model(directory / "narrow", Worker(), NARROW + ROWS)
+    write_model(directory / "costly", Worker(rounds=50, door=door), STRICT + ROWS)
     write_model(directory / "wide", Widen(), BATCHING + WIDE)
+    broken = write_model(directory / "broken", Worker(), BATCHING + ROWS)
+    (broken / "1" / "model.pt").write_bytes(b"no archive")
     hwc = write_model(directory / "colours", Colours(channels_first=False), IMAGE % ("TYPE_UINT8", "16, 24, 3"))
     chw = write_model(directory / "planes", Colours(channels_first=True), IMAGE % ("TYPE_FP32", "3, 16, 24"))
     for images in (hwc, chw):
@@ -49,10 +57,25 @@ def write_repository(directory: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def the_door(tmp_path_factory: pytest.TempPathFactory) -> Door:
+    """The door of the shared server's models."""
+    return Door(tmp_path_factory.mktemp("door") / "door")
+
+
+@pytest.fixture
+def door(server: ServerProcess, the_door: Door) -> Iterator[Door]:
+    """The door of the shared server's models; it is shut, and opened in the end until everybody has passed."""
+    the_door.shut()
+    yield the_door
+    the_door.open()
+    server.metrics_when(lambda samples: samples.total("coordserve_instances_busy") == 0)
+
+
+@pytest.fixture(scope="session")
+def repository(tmp_path_factory: pytest.TempPathFactory, the_door: Door) -> Path:
     """The shared server's model repository."""
     directory = tmp_path_factory.mktemp("models")
-    write_repository(directory)
+    write_repository(directory, the_door.path)
     return directory
 
 
@@ -85,14 +108,14 @@ def inference(channel: grpc.Channel) -> Any:
     return rows.stub(channel)
 
 
-@pytest.fixture(scope="session")
-def rounds_per_second(server: ServerProcess) -> int:
-    """How many rounds of work a model of rows does in a second here, at best: work lasts at least as long as meant."""
-    rounds, seconds = 300, []
-    with rows.own_connection(server.grpc_address) as channel:
-        infer = rows.stub(channel).ModelInfer
-        for _ in range(8):
-            started = time.perf_counter()
-            infer(rows.request("worker", 1, rounds))
-            seconds.append(time.perf_counter() - started)
-    return int(rounds / min(seconds))
+@pytest.fixture
+def busy(server: ServerProcess, inference: Any, door: Door) -> Callable[[str], Any]:
+    """`busy(model)` gives the only instance of a model work until the door is opened; returns that call."""
+    assert door
+
+    def busy(model: str) -> Any:
+        call = inference.ModelInfer.future(rows.request(model, 1000, WAIT))
+        server.metrics_when(lambda samples: samples.total("coordserve_instances_busy", model=model) == 1)
+        return call
+
+    return busy

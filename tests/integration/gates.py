@@ -1,4 +1,4 @@
-"""A gate in a server's way: a named pipe in place of a file, where loading waits until the test lets it go on."""
+"""What a server waits for until a test lets it go on: a gate for loading, a door for models of rows."""
 
 from __future__ import annotations
 
@@ -13,8 +13,26 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+class Door:
+    """Where a model of rows stands with a row that waits, see tests/torchscript_models.py."""
+
+    def __init__(self, path: Path) -> None:
+        """Make the door `path`; it is shut."""
+        self.path = path
+        self.shut()
+
+    def shut(self) -> None:
+        """Let whoever comes wait."""
+        self.path.write_bytes(bytes(2))
+
+    def open(self) -> None:
+        """Let everybody pass, until it is shut again."""
+        with self.path.open("r+b") as file:
+            file.write(b"\1\1")
+
+
 class Gate:
-    """The labels file of a model; each time the server reads its config.pbtxt it waits at the gate."""
+    """The labels file of a model is a named pipe; each time the server reads its config.pbtxt it waits at the gate."""
 
     def __init__(self, model: Path) -> None:
         """Put the gate into the directory `model`, whose config.pbtxt names no labels yet."""

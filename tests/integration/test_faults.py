@@ -13,11 +13,12 @@ from tritonclient.grpc import service_pb2
 
 from proto import classifier_pb2
 from tests.integration import rows
-from tests.integration.books import check_books
+from tests.integration.books import check_books, waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from tests.integration.gates import Door
     from tests.serving import ServerProcess
 
 IDENTITY = bytes  # messages are sent as they are
@@ -181,14 +182,15 @@ def test_connections_that_speak_nonsense_harm_no_other(
 
 @pytest.mark.usefixtures("neighbour")
 def test_poison_harms_no_other_request_of_its_batch(
-    server: ServerProcess, inference: Any, rounds_per_second: int
+    server: ServerProcess, inference: Any, busy: Callable[[str], Any], door: Door
 ) -> None:
     """Of a batch whose one row makes the model raise, only that row's caller gets an error."""
-    infer = inference.ModelInfer
-    busy = infer.future(rows.request("narrow", 9, rounds_per_second))
-    server.metrics_when(lambda samples: samples.total("coordserve_instances_busy", model="narrow") == 1)
-    calls = [infer.future(rows.request("narrow", identity, -1 if identity == 2 else 0)) for identity in range(4)]
+    running = busy("single")
+    send = inference.ModelInfer.future
+    calls = [send(rows.request("single", identity, -1 if identity == 2 else 0)) for identity in range(4)]
+    server.metrics_when(waiting("single", 4))
+    door.open()
     poisoned = calls.pop(2)
     assert poisoned.code() is grpc.StatusCode.INTERNAL
     assert poisoned.details() == "the model failed on this request"
-    assert [rows.answers(call.result()) for call in [*calls, busy]] == [[0], [1], [3], [9]]
+    assert [rows.answers(call.result()) for call in [*calls, running]] == [[0], [1], [3], [1000]]

@@ -13,8 +13,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tritonclient.grpc import service_pb2
 
 from tests.integration import rows
-from tests.integration.gates import Gate
-from tests.torchscript_models import BATCHING, ROWS, Worker, save_module, write_model
+from tests.integration.gates import Door, Gate
+from tests.torchscript_models import BATCHING, ROWS, WAIT, Worker, save_module, write_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,15 +27,20 @@ if TYPE_CHECKING:
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
-REASON = "model.pt is no TorchScript module that can be loaded"
-FOREVER = 1_000_000_000  # rounds of work
 
 
 @pytest.fixture
-def repository(tmp_path: Path) -> Path:
+def door(tmp_path: Path) -> Door:
+    """The door of the model `worker`."""
+    return Door(tmp_path / "door")
+
+
+@pytest.fixture
+def repository(tmp_path: Path, door: Door) -> Path:
     """A repository with one model of rows, `worker`."""
-    write_model(tmp_path / "worker", Worker(), BATCHING + ROWS)
-    return tmp_path
+    repository = tmp_path / "models"
+    write_model(repository / "worker", Worker(door=door.path), BATCHING + ROWS)
+    return repository
 
 
 class Probes:
@@ -84,24 +89,29 @@ def test_ready_once_every_model_is_loaded_and_sigint_ends_at_once(repository: Pa
 
 
 def test_sigterm_keeps_answering_and_loses_nothing_that_was_accepted(
-    repository: Path, start_server: StartServer
+    repository: Path, start_server: StartServer, door: Door
 ) -> None:
-    """Not ready at once, but still answering; what runs at the end of the lame duck is finished; the exit is clean."""
+    """Not ready at once, but still answering; what is accepted when the lame duck ends is answered; a clean exit."""
     with (
         start_server(repository, "--lame-duck-seconds", "600") as server,
         rows.own_connection(server.grpc_address) as channel,
     ):
-        probes, inference = Probes(server, channel), rows.stub(channel)
+        probes, infer = Probes(server, channel), rows.stub(channel).ModelInfer
         statuses = probes.watch()
         assert next(statuses) == SERVING
         server.send_signal(signal.SIGTERM)
         assert next(statuses) == NOT_SERVING
         assert probes.answers() == {False}
         assert probes.alive()
-        accepted = [inference.ModelInfer.future(rows.request("worker", number, 300)) for number in range(20)]
-        assert rows.answers(inference.ModelInfer(rows.request("worker", 7))) == [7]
+        assert rows.answers(infer(rows.request("worker", 7))) == [7]
+        accepted = [infer.future(rows.request("worker", number, WAIT)) for number in range(20)]
         server.metrics_when(lambda page: page.total("grpc_server_started", grpc_method="ModelInfer") == 21)
         server.send_signal(signal.SIGINT)  # the person at the terminal has seen enough of the lame duck
+        assert list(statuses) == []
+        refused = infer.future(rows.request("worker", 7), timeout=30)
+        assert refused.code() is grpc.StatusCode.UNAVAILABLE
+        assert not any(call.done() for call in accepted)
+        door.open()
         assert [rows.answers(call.result()) for call in accepted] == [[number] for number in range(20)]
         assert server.wait_exit() == 0
         assert "Traceback" not in server.log
@@ -170,7 +180,7 @@ def test_a_model_that_does_not_return_cannot_keep_the_server(repository: Path, s
         rows.own_connection(server.grpc_address) as channel,
     ):
         inference = rows.stub(channel)
-        stuck = inference.ModelInfer.future(rows.request("worker", 1, FOREVER))
+        stuck = inference.ModelInfer.future(rows.request("worker", 1, WAIT))
         server.metrics_when(lambda page: page.total("coordserve_instances_busy") == 1)
         inference.RepositoryModelUnload(service_pb2.RepositoryModelUnloadRequest(model_name="worker"))
         stuck.cancel()
@@ -189,27 +199,12 @@ def _connected(address: str, data: bytes) -> Any:
     return connection
 
 
-def test_a_broken_model_is_reported_and_the_others_serve(repository: Path, start_server: StartServer) -> None:
-    """The log and the index say why; the server is ready, and its other model answers."""
-    _write_broken(repository)
-    with start_server(repository) as server, rows.own_connection(server.grpc_address) as channel:
-        assert f"broken: not loaded: {REASON}" in server.log
-        inference = rows.stub(channel)
-        index = inference.RepositoryIndex(service_pb2.RepositoryIndexRequest())
-        entries = {(model.name, model.version): (model.state, model.reason) for model in index.models}
-        assert entries == {("broken", "1"): ("UNAVAILABLE", REASON), ("worker", "1"): ("READY", "")}
-        assert Probes(server, channel).answers() == {True}
-        assert rows.answers(inference.ModelInfer(rows.request("worker", 7))) == [7]
-        assert inference.ModelInfer.future(rows.request("broken", 7)).code() is grpc.StatusCode.NOT_FOUND
-        load = inference.RepositoryModelLoad.future(service_pb2.RepositoryModelLoadRequest(model_name="worker"))
-        assert load.code() is grpc.StatusCode.UNAVAILABLE  # only where models are under explicit control
-
-
 def test_with_strict_readiness_a_broken_model_must_be_repaired_first(
     repository: Path, start_server: StartServer
 ) -> None:
     """Not ready while a model is broken, although the others answer; ready as soon as a repair has been loaded."""
-    broken = _write_broken(repository)
+    broken = write_model(repository / "broken", Worker(), BATCHING + ROWS)
+    (broken / "1" / "model.pt").write_bytes(b"no archive")
     explicit = ["--model-control-mode", "explicit", "--load-model", "broken", "--load-model", "worker"]
     with (
         start_server(repository, "--strict-readiness", *explicit) as server,
@@ -224,9 +219,3 @@ def test_with_strict_readiness_a_broken_model_must_be_repaired_first(
         inference.RepositoryModelLoad(service_pb2.RepositoryModelLoadRequest(model_name="broken"))
         assert next(statuses) == SERVING
         assert probes.answers() == {True}
-
-
-def _write_broken(repository: Path) -> Path:
-    broken = write_model(repository / "broken", Worker(), BATCHING + ROWS)
-    (broken / "1" / "model.pt").write_bytes(b"no archive")
-    return broken

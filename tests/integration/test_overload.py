@@ -57,12 +57,12 @@ async def _outcome(call: Any, expected: list[int]) -> str:
 
 
 async def test_each_request_of_a_storm_has_one_outcome_and_its_own_answer(
-    server: ServerProcess, rounds_per_second: int
+    server: ServerProcess,
 ) -> None:
     """Hundreds of callers, some fickle or in a hurry, against a short queue: nothing is lost, doubled or mixed up."""
     account = Account(server, "narrow")
     async with grpc.aio.insecure_channel(server.grpc_address) as channel:
-        storm = Storm(channel, "narrow", rounds_per_second // 200)
+        storm = Storm(channel, "narrow", rounds=30)
         await storm.run()
         outcomes = Counter(storm.outcomes.values())
         assert sum(outcomes.values()) == STORM

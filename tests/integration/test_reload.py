@@ -12,14 +12,16 @@ import torch
 from tritonclient.grpc import service_pb2
 
 from tests.integration import rows
+from tests.integration.books import waiting
 from tests.integration.control import load, states, unload
 from tests.integration.gates import Gate
 from tests.torchscript_models import BATCHING, ROWS, Constant, Worker, save_module, write_model
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
+    from tests.integration.gates import Door
     from tests.serving import Samples, ServerProcess
 
 
@@ -86,6 +88,15 @@ async def hammering(address: str, model: str) -> AsyncIterator[list[int]]:
         await callers
 
 
+def test_a_broken_model_is_reported_and_the_others_serve(server: ServerProcess, inference: Any) -> None:
+    """A model that does not load at the start is told in the log and in the index; the server is ready without it."""
+    assert f"broken: not loaded: {NO_MODULE}" in server.log
+    assert states(inference, "broken") == {"1": ("UNAVAILABLE", NO_MODULE)}
+    assert states(inference, "worker") == {"1": ("READY", "")}
+    assert server.get("/readyz")[0] == 200
+    assert inference.ModelInfer.future(rows.request("broken", 7)).code() is grpc.StatusCode.NOT_FOUND
+
+
 async def test_reloads_under_load_fail_no_request(server: ServerProcess, repository: Path) -> None:
     """A model is replaced again and again while callers use it, and none of them notices."""
     write_model(repository / "reloaded", Worker(), BATCHING + ROWS)
@@ -150,25 +161,24 @@ def test_a_name_that_is_no_model_loads_nothing(inference: Any, name: str) -> Non
 
 
 def test_unloading_answers_what_was_accepted(
-    server: ServerProcess, inference: Any, repository: Path, rounds_per_second: int
+    server: ServerProcess, inference: Any, busy: Callable[[str], Any], door: Door
 ) -> None:
     """Requests that run or wait when a model is unloaded are answered; later ones are told that it is gone."""
-    one_instance = BATCHING + "instance_group [ { count: 1 } ]" + ROWS
-    write_model(repository / "leaving", Worker(), one_instance)
-    load(inference, "leaving")
     infer = inference.ModelInfer
-    running = infer.future(rows.request("leaving", 1, rounds_per_second))
-    server.metrics_when(lambda samples: samples.total("coordserve_instances_busy", model="leaving") == 1)
-    waiting = [infer.future(rows.request("leaving", identity)) for identity in range(10)]
-    server.metrics_when(lambda samples: samples.total("nv_inference_pending_request_count", model="leaving") == 10)
-    unload(inference, "leaving")
-    assert states(inference, "leaving") == {"1": ("UNAVAILABLE", "unloaded")}
-    with pytest.raises(grpc.RpcError, match="Request for unknown model: 'leaving' has no available versions") as caught:
-        infer(rows.request("leaving", 1))
+    running = busy("single")
+    accepted = [infer.future(rows.request("single", identity)) for identity in range(10)]
+    server.metrics_when(waiting("single", 10))
+    unload(inference, "single")
+    assert states(inference, "single") == {"1": ("UNAVAILABLE", "unloaded")}
+    with pytest.raises(grpc.RpcError, match="Request for unknown model: 'single' has no available versions") as caught:
+        infer(rows.request("single", 1))
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
-    assert [rows.answers(call.result()) for call in [running, *waiting]] == [[1], *([number] for number in range(10))]
-    load(inference, "leaving")
-    assert rows.answers(infer(rows.request("leaving", 6))) == [6]
+    load(inference, "single")  # beside the old one, which still has work
+    assert rows.answers(infer(rows.request("single", 6))) == [6]
+    assert not running.done()
+    door.open()
+    assert [rows.answers(call.result()) for call in accepted] == [[identity] for identity in range(10)]
+    assert rows.answers(running.result()) == [1000]
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,15 @@ import grpc
 import pytest
 
 from tests.integration import rows
-from tests.integration.books import Account, at_rest
+from tests.integration.books import Account, waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from tests.integration.gates import Door
     from tests.serving import Samples, ServerProcess
+
+    Busy = Callable[[str], Any]
 
 AT_ONCE = 64  # requests of one stream that the server works on at a time
 MIB = 1 << 20
@@ -23,17 +26,16 @@ MIB = 1 << 20
 class Sender:
     """The requests of a stream; knows how many of them gRPC has taken."""
 
-    def __init__(self, model: str, count: int, rounds: int = 0, padding_bytes: int = 0) -> None:
+    def __init__(self, model: str, count: int, padding_bytes: int = 0) -> None:
         self.taken = 0
         self._model = model
         self._count = count
-        self._rounds = rounds
         self._padding = "x" * padding_bytes
 
     def __iter__(self) -> Iterator[Any]:
         """All requests."""
         for identity in range(self._count):
-            request = rows.request(self._model, identity, self._rounds)
+            request = rows.request(self._model, identity)
             request.parameters["padding"].string_param = self._padding
             self.taken += 1
             yield request
@@ -45,20 +47,22 @@ def _first(response: Any) -> int:
 
 
 def test_a_sender_that_is_faster_than_the_model_is_held_back(
-    server: ServerProcess, inference: Any, rounds_per_second: int
+    server: ServerProcess, inference: Any, busy: Busy, door: Door
 ) -> None:
-    """In a long stream of large requests the server reads a little ahead only, and all answers come in order."""
-    count = 200
-    sender = Sender("worker", count, rounds_per_second // 60, padding_bytes=MIB)
-    ahead, waiting = 0, 0.0
-    for received, response in enumerate(inference.ModelStreamInfer(iter(sender))):
-        assert _first(response) == received
-        ahead = max(ahead, sender.taken - received)
-        if received % 20 == 0:
-            waiting = max(waiting, server.metrics().total("nv_inference_pending_request_count", model="worker"))
-    assert sender.taken == count
-    assert 0 < waiting <= AT_ONCE
-    assert AT_ONCE <= ahead < 2 * AT_ONCE
+    """Of a long stream the server reads a little more than it works on; all is answered, in order, in the end."""
+    count = 300
+    running = busy("single")
+    sender = Sender("single", count, padding_bytes=MIB)
+    responses = inference.ModelStreamInfer(iter(sender))
+    server.metrics_when(waiting("single", AT_ONCE))
+    taken = -1
+    while taken != sender.taken:
+        taken = sender.taken
+        server.metrics_when(waiting("single", AT_ONCE))  # still, and a while later
+    assert AT_ONCE <= taken < 2 * AT_ONCE
+    door.open()
+    assert [_first(response) for response in responses] == list(range(count))
+    assert rows.answers(running.result()) == [1000]
 
 
 def test_a_caller_that_does_not_read_is_not_worked_for(server: ServerProcess, inference: Any) -> None:
@@ -87,18 +91,19 @@ def _quiet(server: ServerProcess) -> Samples:
 
 
 def test_cancelling_a_stream_frees_all_that_waits(
-    server: ServerProcess, inference: Any, rounds_per_second: int
+    server: ServerProcess, inference: Any, busy: Busy, door: Door
 ) -> None:
-    """What a stream had under way is out of the queue at once when its caller leaves; others go on."""
-    account = Account(server, "worker", "ModelStreamInfer")
-    responses = inference.ModelStreamInfer(iter(Sender("worker", 1000, rounds_per_second // 50)))
-    assert _first(next(responses)) == 0
-    server.metrics_when(lambda page: page.total("nv_inference_pending_request_count", model="worker") > AT_ONCE // 2)
+    """What a stream had under way is out of the queue as soon as its caller leaves; others are answered."""
+    account = Account(server, "single", "ModelStreamInfer")
+    running = busy("single")
+    responses = inference.ModelStreamInfer(iter(Sender("single", 1000)))
+    server.metrics_when(waiting("single", AT_ONCE))
     responses.cancel()
-    assert rows.answers(inference.ModelInfer(rows.request("worker", 3))) == [3]
+    server.metrics_when(waiting("single", 0))
+    door.open()
+    assert rows.answers(running.result()) == [1000]
     settled = account.settle()
-    assert settled["CANCELED"] > AT_ONCE // 2
-    assert settled["success"] + settled["CANCELED"] < 1000
+    assert (settled["success"], settled["CANCELED"]) == (1, AT_ONCE)
 
 
 def test_errors_in_a_stream_answer_their_requests_and_do_not_end_it(server: ServerProcess, inference: Any) -> None:
@@ -123,16 +128,18 @@ def test_errors_in_a_stream_answer_their_requests_and_do_not_end_it(server: Serv
 
 
 def test_a_deadline_ends_a_stream_and_frees_what_it_had(
-    server: ServerProcess, inference: Any, rounds_per_second: int
+    server: ServerProcess, inference: Any, busy: Busy, door: Door
 ) -> None:
     """The deadline of a stream holds for all of its requests."""
-    requests = Sender("narrow", 6, rounds_per_second)
-    call = inference.ModelStreamInfer(iter(requests), timeout=0.5)
+    running = busy("single")
+    call = inference.ModelStreamInfer(iter(Sender("single", 6)), timeout=2)
+    server.metrics_when(waiting("single", 6))
     with pytest.raises(grpc.RpcError):
         list(call)
     assert call.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-    server.metrics_when(at_rest)
-    assert rows.answers(inference.ModelInfer(rows.request("narrow", 3))) == [3]
+    server.metrics_when(waiting("single", 0))
+    door.open()
+    assert rows.answers(running.result()) == [1000]
 
 
 def test_many_streams_share_the_server(server: ServerProcess) -> None:
