@@ -24,6 +24,7 @@ import grpc
 
 import imaging
 from server import metrics
+from server.addresses import address, why_unusable
 from server.cpus import usable_cores
 from server.errors import StartError
 from server.http import HttpServer
@@ -110,18 +111,18 @@ class Application:
 
     async def _listen(self) -> None:
         settings = self._settings
+        target = address(settings.host, settings.grpc_port)
         await self._http.start(settings.host, settings.metrics_port)
         try:
-            self.grpc_port = self._grpc.add_insecure_port(f"{settings.host}:{settings.grpc_port}")
-        except RuntimeError as error:
-            raise StartError(f"cannot listen on {settings.host}:{settings.grpc_port} (gRPC): in use?") from error
+            self.grpc_port = self._grpc.add_insecure_port(target)
+        except RuntimeError as error:  # gRPC keeps the reason to itself
+            reason = why_unusable(settings.host, settings.grpc_port) or "gRPC cannot use it"
+            raise StartError(f"cannot listen on {target} (gRPC): {reason}") from error
         await self._grpc.start()
         logger.info(
-            "listening: gRPC on %s:%d, metrics on http://%s:%d/metrics",
-            settings.host,
-            self.grpc_port,
-            settings.host,
-            self._http.port,
+            "listening: gRPC on %s, metrics on http://%s/metrics",
+            address(settings.host, self.grpc_port),
+            address(settings.host, self._http.port),
         )
 
     async def _load_until_stopped(self) -> None:

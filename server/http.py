@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from server import metrics
+from server.addresses import address, why_unusable
 from server.errors import StartError
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ class HttpServer:
         try:
             await web.TCPSite(self._runner, host, port).start()
         except OSError as error:
-            raise StartError(f"cannot listen on {host}:{port} (metrics): {error.strerror}") from error
+            reason = why_unusable(host, port) or error.strerror
+            raise StartError(f"cannot listen on {address(host, port)} (metrics): {reason}") from error
         self.port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:
