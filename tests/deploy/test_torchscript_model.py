@@ -12,6 +12,8 @@ from deploy.triton.backends.pytorch.torchscript_model import (
     in_argument_order,
     intra_op_threads,
 )
+from server.engine import _positions
+from server.tensor_types import TensorSpec
 from tests.torchscript_models import save_module
 
 if TYPE_CHECKING:
@@ -62,12 +64,32 @@ def test_inputs_are_ordered_by_their_index(directory: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "ordered"),
-    [(["b__10", "a__9"], ["a__9", "b__10"]), (["b", "a__0"], ["b", "a__0"]), (["b__x", "a__0"], ["b__x", "a__0"])],
+    ("names", "arguments", "ordered"),
+    [
+        (["b__1", "a__0"], ["x", "y"], ["a__0", "b__1"]),
+        (["b__01", "a__0"], ["x", "y"], ["a__0", "b__01"]),
+        (["b__1", "a__0"], [], ["a__0", "b__1"]),  # results have no names
+        (["y", "x"], ["x", "y"], ["x", "y"]),
+        (["y__0", "x__1"], ["x__1", "y__0"], ["x__1", "y__0"]),  # names count more than indices
+        (["y", "z"], ["x", "y"], ["y", "z"]),
+        (["b", "a__0"], ["x", "y"], ["b", "a__0"]),
+        (["b__x", "a__0"], ["x", "y"], ["b__x", "a__0"]),
+        (["b__10", "a__9"], ["x", "y"], ["b__10", "a__9"]),  # no 0 and 1
+        (["b__1", "a__1"], ["x", "y"], ["b__1", "a__1"]),
+        (["a__b__1", "a__b__0"], ["x", "y"], ["a__b__1", "a__b__0"]),  # no index after the first underscores
+    ],
 )
-def test_names_without_an_index_keep_the_order_of_the_file(names: list[str], ordered: list[str]) -> None:
-    """Only if every name ends in an index do indices count, and then as numbers."""
-    assert in_argument_order(names) == ordered
+def test_both_servers_order_tensors_by_one_rule(names: list[str], arguments: list[str], ordered: list[str]) -> None:
+    """By the arguments' names, else by indices that are complete, else in the order of the file."""
+    assert in_argument_order(names, arguments) == ordered
+    positions = _positions([TensorSpec(name, "FP32", (2,)) for name in names], arguments)
+    assert [name for _, name in sorted(zip(positions, names, strict=True))] == ordered
+
+
+def test_inputs_with_the_names_of_arguments_are_in_their_order(directory: Path) -> None:
+    """The module's own names are asked for, whatever the order of the file."""
+    tensors = [{"name": name, "data_type": "TYPE_FP32", "dims": [2]} for name in ("second", "first")]
+    assert TorchScriptModel(config_of(input=tensors), directory).input_names == ["first", "second"]
 
 
 def test_requests_run_as_one_batch_and_get_their_own_rows(directory: Path) -> None:

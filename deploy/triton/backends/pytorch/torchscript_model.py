@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -23,6 +24,7 @@ TORCH_DTYPES = {
     "TYPE_FP32": torch.float32,
     "TYPE_FP64": torch.float64,
 }
+_INDEX = re.compile("[0-9]{1,9}")
 
 
 class ModelError(Exception):
@@ -52,13 +54,18 @@ class TorchScriptModel:
         torch.set_num_threads(intra_op_threads(config))
         input_dtypes = {tensor["name"]: _dtype(tensor) for tensor in config["input"]}
         output_dtypes = {tensor["name"]: _dtype(tensor) for tensor in config["output"]}
-        self.input_names = in_argument_order(list(input_dtypes))
-        self.output_dtypes = {name: output_dtypes[name] for name in in_argument_order(list(output_dtypes))}
+        self.output_dtypes = {name: output_dtypes[name] for name in in_argument_order(list(output_dtypes), [])}
         path = version_directory / (config.get("default_model_filename") or "model.pt")
         try:
             self._module = torch.jit.load(path, map_location="cpu").eval()  # type: ignore[no-untyped-call]
         except (OSError, RuntimeError, ValueError) as error:
             raise ModelError(f"failed to load {path.name}: {error}") from error
+        self.input_names = in_argument_order(list(input_dtypes), self._argument_names())
+
+    def _argument_names(self) -> list[str]:
+        if not hasattr(self._module, "forward"):
+            raise ModelError("the module has no method forward")
+        return [argument.name for argument in self._module.forward.schema.arguments[1:]]
 
     @torch.inference_mode()
     def forward(self, requests: Sequence[Sequence[Any]]) -> list[list[torch.Tensor]]:
@@ -111,12 +118,18 @@ def intra_op_threads(config: dict[str, Any]) -> int:
     return max(1, len(os.sched_getaffinity(0)) // instances)
 
 
-def in_argument_order(names: list[str]) -> list[str]:
-    """Sort names by their `__<index>` suffix where all have one; others keep the configuration's order."""
-    suffixes = [name.rpartition("__")[2] for name in names]
-    if not all(suffix.isdecimal() for suffix in suffixes):
+def in_argument_order(names: list[str], arguments: list[str]) -> list[str]:
+    """Put the names of inputs, or of outputs with no `arguments`, into the order of the module.
+
+    They are the arguments' names, or all like `NAME__INDEX` with the indices from 0 on; others keep the
+    configuration's order. What follows the first two underscores is the index.
+    """
+    if arguments and sorted(names) == sorted(arguments):
+        return arguments
+    indices = [int(index) for _, _, index in (name.partition("__") for name in names) if _INDEX.fullmatch(index)]
+    if sorted(indices) != list(range(len(names))):
         return names
-    return sorted(names, key=lambda name: int(name.rpartition("__")[2]))
+    return [name for _, name in sorted(zip(indices, names, strict=True))]
 
 
 def _dtype(tensor: dict[str, Any]) -> torch.dtype:
