@@ -189,6 +189,12 @@ def _positions(tensors: Sequence[TensorSpec], arguments: Sequence[str]) -> list[
     names = [tensor.name for tensor in tensors]
     if arguments and sorted(names) == sorted(arguments):
         return [arguments.index(name) for name in names]
-    indices = [int(index) for _, _, index in (name.partition("__") for name in names) if _INDEX.fullmatch(index)]
+    indices = [index for name in names if (index := index_in_name(name)) is not None]
     in_order = list(range(len(names)))
     return indices if sorted(indices) == in_order else in_order
+
+
+def index_in_name(name: str) -> int | None:
+    """The INDEX of a tensor's name `NAME__INDEX`: the text behind the first two underscores, if it is a number."""
+    _, _, index = name.partition("__")
+    return int(index) if _INDEX.fullmatch(index) else None

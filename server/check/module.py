@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 import torch
+
+from server.engine import index_in_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from server.check.finding import Fault
-
-_INDEXED = re.compile(r".*?__([0-9]{1,9})")
 
 
 def argument_names(path: Path) -> list[str] | None:
@@ -37,7 +36,7 @@ def order_faults(config: Any, arguments: Sequence[str]) -> Iterator[Fault]:
     for role, tensors, known in (("input", config.input, arguments), ("output", config.output, ())):
         names = [tensor.name for tensor in tensors]
         by_name = sorted(names) == sorted(known)
-        indices = [int(match[1]) for name in names if (match := _INDEXED.fullmatch(name))]
+        indices = [index for name in names if (index := index_in_name(name)) is not None]
         if by_name or sorted(indices) == list(range(len(names))):
             continue
         if len(indices) == len(names):

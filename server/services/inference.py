@@ -5,6 +5,7 @@ https://github.com/triton-inference-server/server/tree/main/docs/protocol
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from typing import TYPE_CHECKING, Any
@@ -152,7 +153,7 @@ class InferenceServicer:
     async def RepositoryIndex(self, request: Any, _call: Call) -> Any:
         """Every model of the repository and the state of its versions."""
         _check_repository_name(request)
-        entries = self._repository.index()
+        entries = await asyncio.to_thread(self._repository.index)  # it looks at the directory
         if request.ready:
             entries = [entry for entry in entries if entry.state is State.READY]
         response = service_pb2.RepositoryIndexResponse()
