@@ -40,6 +40,7 @@ from server.services.intake import Intake
 from server.services.model_control import ModelControl
 from server.services.registration import SERVICE_NAMES, handlers
 from server.services.rpc import is_news
+from server.services.stopping import stop_listening
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,7 +82,8 @@ class Application:
         self._intake = Intake()
         limits = imaging.Limits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
         self._decoder = ImageDecoder(self._cores, limits, settings.queue_capacity)
-        self._grpc = self._new_grpc_server(RpcMetrics(registry))
+        self._rpc_metrics = RpcMetrics(registry)
+        self._grpc = self._new_grpc_server()
         self.grpc_port = 0
 
     @property
@@ -180,7 +182,7 @@ class Application:
         end = time.monotonic() + self._settings.grace_seconds
         self._intake.close()
         await self._health.close()
-        await self._grpc.stop(self._settings.grace_seconds)
+        await stop_listening(self._grpc, self._settings.grace_seconds, self._rpc_metrics.under_way)
         remaining = max(end - time.monotonic(), _LAST_MOMENT_SECONDS)
         ended = await asyncio.to_thread(self._repository.close, remaining)
         await self._http.stop()
@@ -206,7 +208,7 @@ class Application:
         capacity = self._settings.queue_capacity
         return ModelVersion(config, version, directory, self._cores, capacity, self._stopping.is_set)
 
-    def _new_grpc_server(self, rpc_metrics: RpcMetrics) -> Any:
+    def _new_grpc_server(self) -> Any:
         settings = self._settings
         delivery = Delivery()
         control = ModelControl(self._repository, self._update_readiness) if self._explicit else None
@@ -223,7 +225,7 @@ class Application:
                 InferenceServicer(self._repository, delivery, VERSION, self.is_ready, control),
                 ClassifierServicer(self._repository, delivery, self._decoder),
                 self._health,
-                rpc_metrics.observe,
+                self._rpc_metrics.observe,
                 self._intake,
             )
         )
