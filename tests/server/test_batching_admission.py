@@ -136,6 +136,20 @@ def test_what_cannot_be_done_in_time_is_refused_at_the_door(
     assert bench.batcher.waiting == 1 + bool(queued)
 
 
+def test_estimates_follow_what_executions_take(open_bench: OpenBench) -> None:
+    """When the machine becomes slower than it was at warm-up, deadlines that could be met then are refused."""
+    bench = open_bench()
+    [run] = bench.occupy()
+    bench.submit("a", within=4)
+    bench.workshop.seconds = lambda _rows: 16.0
+    for _ in range(100):
+        run.finish()
+        run = bench.next_run()
+        bench.submit("next")
+    with pytest.raises(DeadlineUnreachable):
+        bench.submit("late", within=4)
+
+
 def test_what_expired_while_it_waited_is_not_executed(open_bench: OpenBench) -> None:
     """A request that was admitted but is late when its turn comes is told so and costs nothing."""
     bench = open_bench()

@@ -40,12 +40,13 @@ def test_one_poisoned_request_harms_no_other(open_bench: OpenBench) -> None:
     assert bench.observed == [1, 1, 1]
 
 
-def test_a_failure_tells_nothing_of_the_inside(open_bench: OpenBench) -> None:
+def test_a_failure_tells_nothing_of_the_inside(open_bench: OpenBench, caplog: pytest.LogCaptureFixture) -> None:
     """The caller learns that the model failed, the log learns why."""
     bench = open_bench()
     future = bench.submit("a")
     bench.next_run().fail(ValueError("secret path"))
     assert str(failure(future)) == "the model failed on this request"
+    assert "secret path" in caplog.text
 
 
 def test_a_lone_request_that_fails_is_not_tried_again(open_bench: OpenBench) -> None:
@@ -104,7 +105,7 @@ def test_a_thread_that_dies_amid_retries_strands_nobody(open_bench: OpenBench, e
     assert isinstance(failure(futures[2]), ModelFailed if isinstance(error, Crash) else type(None))
 
 
-def test_an_observer_that_fails_ends_no_instance(open_bench: OpenBench) -> None:
+def test_an_observer_that_fails_ends_no_instance(open_bench: OpenBench, caplog: pytest.LogCaptureFixture) -> None:
     """A mistake in what looks on leaves no caller waiting, and the next batch runs."""
     observed = []
 
@@ -122,6 +123,7 @@ def test_an_observer_that_fails_ends_no_instance(open_bench: OpenBench) -> None:
     bench.next_run().finish()
     assert answer(second) == "b!"
     assert bench.batcher.alive
+    assert "ZeroDivisionError" in caplog.text
 
 
 def test_an_instance_that_answers_too_few_strands_nobody(open_bench: OpenBench) -> None:
@@ -166,9 +168,11 @@ def test_a_request_that_is_late_while_closing_is_told(open_bench: OpenBench) -> 
 
 
 def test_every_size_is_warm_on_every_instance(open_bench: OpenBench) -> None:
-    """Nobody meets a batch size that an instance has not run before."""
+    """Nobody meets a batch size that an instance has not run before, in the very thread that will run it."""
     bench = open_bench(instances=3, max_rows=5)
     assert set(bench.workshop.warmed) == {(number, rows) for number in range(3) for rows in range(1, 6)}
+    threads = {instance.thread for instance in bench.workshop.instances}
+    assert threads == set(bench.batcher._threads)
 
 
 def test_the_batcher_takes_nothing_before_it_is_warm(clock: Clock) -> None:

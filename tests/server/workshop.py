@@ -81,6 +81,7 @@ class Workshop:
     def __init__(self, clock: Clock, seconds: Callable[[int], float]) -> None:
         self.clock = clock
         self.seconds = seconds
+        self.instances: list[WorkshopInstance] = []
         self.warmed: list[tuple[int, int]] = []  # number of the instance, rows
         self.executed: list[list[str]] = []
         self._changed = threading.Condition()
@@ -128,12 +129,16 @@ class WorkshopInstance:
         self._workshop = workshop
         self._number = number
         self._unfit = unfit
+        self.thread: threading.Thread | None = None
+        workshop.instances.append(self)
 
     def open(self) -> None:
-        """Nothing to prepare."""
+        """Remember the thread."""
+        self.thread = threading.current_thread()
 
     def warm_up(self, rows: int) -> None:
         """Take the time that `rows` rows take."""
+        assert self.thread is threading.current_thread()
         if self._unfit is not None:
             raise self._unfit
         self._workshop.warmed.append((self._number, rows))
@@ -141,6 +146,7 @@ class WorkshopInstance:
 
     def run(self, payloads: Sequence[str], rows: Sequence[int]) -> Execution[str]:
         """Wait until the test lets the batch go."""
+        assert self.thread is threading.current_thread()
         self._workshop.execute(Run(list(payloads), list(rows)))
         started_ns = self._workshop.clock.monotonic_ns()
         finished_ns = started_ns + round(self._workshop.seconds(sum(rows)) * 1e9)

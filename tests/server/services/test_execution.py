@@ -11,6 +11,7 @@ from server.model_config import QueuePolicy
 from server.services.delivery import Delivery
 from server.services.execution import count_failure, execute
 from server.statistics import FAILURE_REASONS, ModelStatistics
+from tests.server.workshop import HANGING_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,12 +29,14 @@ class Timers:
         loop = asyncio.get_running_loop()
         self.delays: list[float] = []
         self.callbacks: list[Callable[[], Any]] = []
+        self.handles: list[asyncio.TimerHandle] = []
         call_later = loop.call_later
 
         def recorded(delay: float, callback: Callable[..., Any], *arguments: Any, **more: Any) -> asyncio.TimerHandle:
             self.delays.append(delay)
             self.callbacks.append(callback)
-            return call_later(delay, callback, *arguments, **more)
+            self.handles.append(call_later(delay, callback, *arguments, **more))
+            return self.handles[-1]
 
         monkeypatch.setattr(loop, "call_later", recorded)
 
@@ -64,6 +67,7 @@ class Model:
     def failures(self) -> dict[str, int]:
         """The reasons that were counted."""
         assert self.statistics.fail.count == sum(self.statistics.failures.values())
+        assert 0 <= self.statistics.fail.request_ns < HANGING_SECONDS * 1e9
         return {reason: count for reason, count in self.statistics.failures.items() if count}
 
 
@@ -185,6 +189,7 @@ async def test_what_runs_is_finished(open_model: Callable[..., Model], monkeypat
     run.finish()
     assert await request == "a!"
     assert model.failures == {}
+    assert timers.handles[0].cancelled()  # nothing of the request is kept until it would have fired
 
 
 @pytest.mark.parametrize(
