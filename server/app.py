@@ -40,7 +40,7 @@ from server.services.intake import Intake
 from server.services.model_control import ModelControl
 from server.services.registration import SERVICE_NAMES, handlers
 from server.services.rpc import is_news
-from server.services.stopping import stop_listening
+from server.services.stopping import stop
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,8 +82,7 @@ class Application:
         self._intake = Intake()
         limits = imaging.Limits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
         self._decoder = ImageDecoder(self._cores, limits, settings.queue_capacity)
-        self._rpc_metrics = RpcMetrics(registry)
-        self._grpc = self._new_grpc_server()
+        self._grpc = self._new_grpc_server(RpcMetrics(registry))
         self.grpc_port = 0
 
     @property
@@ -180,9 +179,8 @@ class Application:
     async def _shut_down(self) -> None:
         """Answer what was accepted, and end."""
         end = time.monotonic() + self._settings.grace_seconds
-        self._intake.close()
         await self._health.close()
-        await stop_listening(self._grpc, self._settings.grace_seconds, self._rpc_metrics.under_way)
+        await stop(self._grpc, self._intake, self._settings.grace_seconds)
         remaining = max(end - time.monotonic(), _LAST_MOMENT_SECONDS)
         ended = await asyncio.to_thread(self._repository.close, remaining)
         await self._http.stop()
@@ -208,7 +206,7 @@ class Application:
         capacity = self._settings.queue_capacity
         return ModelVersion(config, version, directory, self._cores, capacity, self._stopping.is_set)
 
-    def _new_grpc_server(self) -> Any:
+    def _new_grpc_server(self, rpc_metrics: RpcMetrics) -> Any:
         settings = self._settings
         delivery = Delivery()
         control = ModelControl(self._repository, self._update_readiness) if self._explicit else None
@@ -225,7 +223,7 @@ class Application:
                 InferenceServicer(self._repository, delivery, VERSION, self.is_ready, control),
                 ClassifierServicer(self._repository, delivery, self._decoder),
                 self._health,
-                self._rpc_metrics.observe,
+                rpc_metrics.observe,
                 self._intake,
             )
         )

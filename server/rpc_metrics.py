@@ -63,10 +63,6 @@ class RpcMetrics(Collector):
         self._methods.append(metrics)
         return metrics
 
-    def under_way(self) -> int:
-        """How many calls have started and not ended."""
-        return sum(method.started_count - sum(method.handled.values()) for method in self._methods)
-
     def collect(self) -> Iterator[Metric]:
         """The families, as they stand."""
         started = CounterMetricFamily("grpc_server_started", "RPCs started.", labels=_METHOD)

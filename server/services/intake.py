@@ -1,4 +1,4 @@
-"""What streams of requests are read through, so that a server that stops can end those whose callers do not."""
+"""What calls and the messages of streams come in through, so that a server that stops can say so."""
 
 from __future__ import annotations
 
@@ -12,14 +12,29 @@ if TYPE_CHECKING:
 
 
 class Intake:
-    """Open until it is closed for good."""
+    """Open until it is closed for good; `with intake:` is around each call that is being answered."""
 
     def __init__(self) -> None:
+        self.under_way = 0
         self._reading: set[asyncio.Task[Any] | None] = set()
         self._closed = False
 
+    def __enter__(self) -> None:
+        """Count a call.
+
+        Raises:
+            ShuttingDown: the intake is closed.
+        """
+        if self._closed:
+            raise ShuttingDown("the server is stopping")
+        self.under_way += 1
+
+    def __exit__(self, *_error: object) -> None:
+        """The call has ended."""
+        self.under_way -= 1
+
     def close(self) -> None:
-        """Let nobody read any more; what has been read can still be answered."""
+        """Let nothing in any more; what has come in can still be answered."""
         self._closed = True
         for task in self._reading:
             if task:

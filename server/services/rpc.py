@@ -71,7 +71,7 @@ def service_handler(
 ) -> grpc.GenericRpcHandler[Any, Any]:
     """The handler of a whole service, from its descriptor and the `servicer` that answers it.
 
-    `observe(type, service, method)` makes a method's observer. Streams are read through `intake`. `parsers` replace
+    `observe(type, service, method)` makes a method's observer. Calls come in through `intake`. `parsers` replace
     protobuf's parsing for the methods they name.
     """
     handlers = {}
@@ -84,7 +84,7 @@ def service_handler(
         if streams:
             handlers[method.name] = stream_handler(behaviour, parse, serialize, observer, intake)
         else:
-            handlers[method.name] = _unary_handler(behaviour, parse, serialize, observer)
+            handlers[method.name] = _unary_handler(behaviour, parse, serialize, observer, intake)
     return grpc.method_handlers_generic_handler(descriptor.full_name, handlers)
 
 
@@ -100,9 +100,11 @@ def _unary_handler(
     parse: Callable[[bytes], Any],
     serialize: Callable[[Any], bytes],
     observer: RpcObserver,
+    intake: Intake,
 ) -> Any:
     async def answer(message: bytes, context: Context) -> Any:
-        return await behaviour(_parsed(parse, message), Call(context, observer))
+        with intake:
+            return await behaviour(_parsed(parse, message), Call(context, observer))
 
     async def handle(message: bytes, context: Context) -> Any:
         return await _accounted(answer(message, context), context, observer)
@@ -121,10 +123,11 @@ def stream_handler(
 
     async def answer(messages: AsyncIterator[bytes], context: Context) -> None:
         requests = _parsed_all(parse, intake.read(messages))
-        async with contextlib.aclosing(behaviour(requests, Call(context, observer))) as responses:
-            async for response in responses:
-                with _caller_may_have_left():
-                    await context.write(response)
+        with intake:
+            async with contextlib.aclosing(behaviour(requests, Call(context, observer))) as responses:
+                async for response in responses:
+                    with _caller_may_have_left():
+                        await context.write(response)
 
     async def handle(messages: AsyncIterator[bytes], context: Context) -> None:
         await _accounted(answer(messages, context), context, observer)

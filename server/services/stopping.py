@@ -1,7 +1,8 @@
-"""Stopping a gRPC server without waiting for those who say nothing.
+"""Stopping a gRPC server so that every caller learns what became of its call, and none can keep the server.
 
-`grpc.aio.Server.stop` waits as long as it may for every connection that has not spoken yet and for every call whose
-request has not come, of which each port scanner leaves some. What counts is the calls that were accepted.
+`grpc.aio.Server.stop` alone does neither: calls that have arrived and that it has not looked at yet end as if they had
+been cancelled, and it waits as long as it may for each connection that never speaks and each call without a request, of
+which any port scanner leaves some.
 """
 
 from __future__ import annotations
@@ -11,24 +12,24 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import grpc
 
-# How long nothing must be under way, so that the last answers are on their way and the last calls have begun.
-_QUIET_SECONDS = 2.0
+    from server.services.intake import Intake
+
+# So long must nothing be under way before the door is shut: who comes meanwhile is told to go elsewhere.
+_REFUSING_SECONDS = 0.25
+# So long the last answers have for their way.
+_SENDING_SECONDS = 2.0
 _LOOK_SECONDS = 0.05
 
 
-async def stop_listening(server: grpc.aio.Server, grace_seconds: float, under_way: Callable[[], int]) -> None:
-    """Refuse new calls, let those that `under_way()` counts end within `grace_seconds`, and stop `server`."""
-    stopping = asyncio.ensure_future(server.stop(grace_seconds))
-    quiet_since = time.monotonic()
-    while time.monotonic() < quiet_since + _QUIET_SECONDS:
-        done, _ = await asyncio.wait({stopping}, timeout=_LOOK_SECONDS)
-        if done:
-            return
-        if under_way():
-            quiet_since = time.monotonic()
-    stopping.cancel()
-    await server.stop(None)
+async def stop(server: grpc.aio.Server, intake: Intake, grace_seconds: float) -> None:
+    """Refuse what is new, let what has come in end within `grace_seconds`, and stop `server`."""
+    end = time.monotonic() + grace_seconds
+    intake.close()
+    idle_since = time.monotonic()
+    while time.monotonic() < min(idle_since + _REFUSING_SECONDS, end):
+        await asyncio.sleep(_LOOK_SECONDS)
+        if intake.under_way:
+            idle_since = time.monotonic()
+    await server.stop(_SENDING_SECONDS if time.monotonic() < end else None)
