@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -117,12 +118,36 @@ def test_sigterm_keeps_answering_and_loses_nothing_that_was_accepted(
         assert "Traceback" not in server.log
 
 
+def test_callers_see_nothing_but_answers_until_they_are_refused(repository: Path, start_server: StartServer) -> None:
+    """While a server stops, each request of callers who never pause is answered, or refused as one for elsewhere."""
+    with (
+        start_server(repository, "--lame-duck-seconds", "0.5") as server,
+        ThreadPoolExecutor(8) as threads,
+    ):
+        refusals = [threads.submit(_call_until_refused, server.grpc_address) for _ in range(8)]
+        server.metrics_when(lambda page: page.total("nv_inference_request_success") > 100)
+        server.send_signal(signal.SIGTERM)
+        assert {refusal.result() for refusal in refusals} == {grpc.StatusCode.UNAVAILABLE}
+        assert server.wait_exit() == 0
+
+
+def _call_until_refused(address: str) -> Any:
+    with rows.own_connection(address) as channel:
+        for number in itertools.count():
+            call = rows.stub(channel).ModelInfer.future(rows.request("worker", number, 5))
+            if call.code() is not grpc.StatusCode.OK:
+                break
+            assert rows.answers(call.result()) == [number]
+        return call.code()
+
+
 def test_connections_that_stay_cannot_keep_the_server(repository: Path, start_server: StartServer) -> None:
     """After the lame duck streams answer what they have read and end, be they idle or busy; watchers are let go."""
     with (
         start_server(repository, "--lame-duck-seconds", "0.2", "--grace-seconds", "600") as server,
         rows.own_connection(server.grpc_address) as channel,
         _connected(server.http_address, b"GET /metrics HTTP/1.1\r\nHost: x\r\n"),  # a scraper that never says more
+        _connected(server.grpc_address, b""),  # a port scanner
     ):
         statuses = Probes(server, channel).watch()
         assert next(statuses) == SERVING
