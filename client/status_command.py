@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from client.model_status import ModelStatus, ServerStatus
 
-_RIGHT = ("requests", "failed", "mean batch", "queue ms", "compute ms", "total ms")
+_RIGHT = ("answered", "failed", "mean batch", "queue ms", "compute ms", "total ms")
 _WIDTH_OFF_TERMINAL = 250  # no wrapping where a program or a file reads
 
 

@@ -14,7 +14,7 @@ import grpc
 
 from client.image_files import find_images
 from loadtest.generator import Load, run
-from loadtest.payloads import CLASSIFY, classify_messages, make_images, read_images
+from loadtest.payloads import CLASSIFY, classify_messages, judge_classification, make_images, read_images
 from loadtest.schedule import SCHEDULES
 from loadtest.summary import summarize
 
@@ -25,7 +25,7 @@ def main() -> int:
     """Run a scenario; exit status 0 met, 1 missed, 3 invalid, 2 usage."""
     arguments = _parse_arguments()
     images = read_images(arguments.images) if arguments.images else make_images(arguments.seed)
-    load = Load(arguments.url, CLASSIFY, classify_messages(images, arguments.model))
+    load = Load(arguments.url, CLASSIFY, classify_messages(images, arguments.model), judge_classification)
     due = SCHEDULES[arguments.scenario](arguments.rate, arguments.duration, arguments.seed)
     if not len(due):
         print("loadtest: no request falls into so short a time at this rate", file=sys.stderr)
@@ -53,7 +53,9 @@ def describe(summary: dict[str, Any]) -> str:
     for name, key in (("latency (from due)", "latency_ms"), ("service (from sent)", "service_ms")):
         values = "  ".join(f"{rank} {_text(value)}" for rank, value in summary[key].items())
         lines.append(f"{name:>20}: {values}  ms")
-    lines += [f"INVALID: {reason}" for reason in summary["reasons"]]
+    if summary["objective_ms"] is not None:
+        lines.append(f"objective: p99 of at most {summary['objective_ms']:g} ms: {summary['verdict']}")
+    lines += [f"take this with care, other work may have disturbed it: {reason}" for reason in summary["reasons"]]
     return "\n".join(lines)
 
 
@@ -84,9 +86,12 @@ def _parse_arguments() -> argparse.Namespace:
 
 
 def _positive(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError("must be above 0")
+        raise argparse.ArgumentTypeError(f"must be a number above 0, got {text!r}")
     return value
 
 

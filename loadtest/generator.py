@@ -15,7 +15,7 @@ import grpc
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -24,11 +24,16 @@ _CHANNEL_OPTIONS = [("grpc.max_send_message_length", -1), ("grpc.max_receive_mes
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What to send: serialised requests, in turn, to a method of a server."""
+    """What to send: serialised requests, in turn, to a method of a server.
+
+    `judge` looks at each reply, once its time has been taken, and tells its status: OK, or a gRPC code's name for a
+    reply that says that its work failed.
+    """
 
     url: str
     method: str
     messages: Sequence[bytes]
+    judge: Callable[[bytes], str] = lambda _reply: "OK"
     deadline_seconds: float = 10.0
     most_in_flight: int = 500
 
@@ -65,11 +70,12 @@ async def run(load: Load, due: NDArray[np.float64]) -> Trace:
         async def send(number: int) -> None:
             sent[number] = time.perf_counter() - start
             try:
-                await call(load.messages[number % len(load.messages)], timeout=load.deadline_seconds)
-                status[number] = "OK"
+                reply = await call(load.messages[number % len(load.messages)], timeout=load.deadline_seconds)
+                done[number] = time.perf_counter() - start
+                status[number] = load.judge(reply)
             except grpc.aio.AioRpcError as error:
+                done[number] = time.perf_counter() - start
                 status[number] = error.code().name
-            done[number] = time.perf_counter() - start
 
         for number, instant in enumerate(due):
             await asyncio.sleep(max(0.0, instant - (time.perf_counter() - start)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
+import grpc
 import numpy as np
 from PIL import Image
 
@@ -15,12 +16,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CLASSIFY = "/coordserve.v1.Classifier/Classify"
+_CODE_NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
 _PICTURES, _WIDTH, _HEIGHT = 32, 500, 375
 
 
 def classify_messages(images: Iterable[bytes], model: str) -> list[bytes]:
     """Serialised requests for `CLASSIFY`, one for each encoded image."""
     return [classifier_pb2.ClassifyRequest(model_name=model, images=[image]).SerializeToString() for image in images]
+
+
+def judge_classification(reply: bytes) -> str:
+    """OK, or the code of the first image that failed, of a serialised ClassifyResponse."""
+    response = classifier_pb2.ClassifyResponse.FromString(reply)
+    codes = [result.error.code for result in response.results if result.HasField("error")]
+    return _CODE_NAMES[codes[0]] if codes else "OK"
 
 
 def read_images(paths: Iterable[Path]) -> list[bytes]:

@@ -21,7 +21,10 @@ def main() -> int:
         stream=sys.stderr,
     )
     _set_libraries()
-    return asyncio.run(_serve(settings))
+    try:
+        return asyncio.run(_serve(settings))
+    except KeyboardInterrupt:  # before the server listens to signals itself
+        return 130
 
 
 def _check() -> int:

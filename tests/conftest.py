@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
+
+# A shell starts its background jobs with SIGINT ignored, and every program started here would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest.register_assert_rewrite("tests.serving", "tests.integration.rows", "tests.integration.books")
 

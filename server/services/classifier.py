@@ -83,7 +83,9 @@ class ClassifierServicer:
         names = sorted({model.config.name for model in self._repository.ready() if _classifies(model)})
         if len(names) != 1:
             choices = ", ".join(names) or "none"
-            raise InvalidRequest(f"the request must name a model; those that classify images: {choices}")
+            raise InvalidRequest(
+                f"the request must name a model (--model on the command line); those that classify images: {choices}"
+            )
         return names[0]
 
     async def _outcome(

@@ -31,6 +31,16 @@ def test_a_run_tells_percentiles_and_writes_its_summary(image_server: str, tmp_p
     assert "p99" in finished.stdout
 
 
+def test_images_that_fail_are_errors(image_server: str, tmp_path: Path) -> None:
+    """A reply that says that its image could not be read counts as an error, though the call itself went well."""
+    (tmp_path / "broken.jpg").write_bytes(b"no image")
+    loadtest("constant", "--url", image_server, *QUICK, "--images", str(tmp_path), "--output", str(tmp_path))
+
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["errors"] == {"INVALID_ARGUMENT": summary["requests"]}
+    assert summary["achieved_rate"] == 0
+
+
 def test_an_objective_that_nobody_can_meet_is_missed(image_server: str, tmp_path: Path) -> None:
     """The exit code of a run that is valid tells that the objective was missed."""
     finished = loadtest("constant", "--url", image_server, *QUICK, "--objective", "0.001ms", "--output", str(tmp_path))
@@ -38,6 +48,7 @@ def test_an_objective_that_nobody_can_meet_is_missed(image_server: str, tmp_path
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["verdict"] == ("invalid" if summary["reasons"] else "missed")
     assert finished.returncode == (3 if summary["reasons"] else 1)
+    assert f"at most 0.001 ms: {summary['verdict']}" in finished.stdout
 
 
 @pytest.mark.parametrize(
@@ -45,7 +56,8 @@ def test_an_objective_that_nobody_can_meet_is_missed(image_server: str, tmp_path
     [
         (["poisson", "--url", "127.0.0.1:1"], "UNAVAILABLE"),
         (["poisson", "--images", "no-such-file.jpg"], "no such file"),
-        (["poisson", "--rate", "0"], "must be above 0"),
+        (["poisson", "--rate", "0"], "must be a number above 0"),
+        (["poisson", "--rate", "banana"], "must be a number above 0"),
         (["poisson", "--rate", "0.001", "--duration", "10ms"], "no request"),
         (["nonsense"], "invalid choice"),
     ],
