@@ -104,7 +104,9 @@ def test_a_caller_that_leaves_its_running_request_harms_nobody(
     running = busy("single")
     following = inference.ModelInfer.future(rows.request("single", 2))
     server.metrics_when(waiting("single", 1))
+    failed = server.metrics().total("nv_inference_request_failure", model="single")
     running.cancel()
+    server.metrics_when(lambda samples: samples.total("nv_inference_request_failure", model="single") > failed)
     door.open()
     assert rows.answers(following.result()) == [2]
     assert account.settle() == {"started": 2, "success": 1, "REJECTED": 0, "CANCELED": 1, "BACKEND": 0, "OTHER": 0}
