@@ -171,7 +171,7 @@ async def test_the_only_classifier_needs_no_name(
     assert (await servicer.Classify(_request(_RED), Call())).model_name == "colours"
     _write_classifier(tmp_path, "another")
     repository.load("another")
-    with pytest.raises(InvalidRequest, match="must name a model .*; those that classify images: another, colours"):
+    with pytest.raises(InvalidRequest, match=r"must name a model .*; those that classify images: another, colours"):
         await servicer.Classify(_request(_RED), Call())
     for name in ("another", "colours"):
         repository.unload(name)
