@@ -51,7 +51,9 @@ def write_repository(directory: Path, door: Path) -> None:
     broken = write_model(directory / "broken", Worker(), BATCHING + ROWS)
     (broken / "1" / "model.pt").write_bytes(b"no archive")
     hwc = write_model(directory / "colours", Colours(channels_first=False), IMAGE % ("TYPE_UINT8", "16, 24, 3"))
-    chw = write_model(directory / "planes", Colours(channels_first=True), IMAGE % ("TYPE_FP32", "3, 16, 24"))
+    short = "dynamic_batching { default_queue_policy { max_queue_size: 4 } }"
+    chw_config = (IMAGE % ("TYPE_FP32", "3, 16, 24")).replace("dynamic_batching { }", short)
+    chw = write_model(directory / "planes", Colours(channels_first=True), chw_config)
     for images in (hwc, chw):
         (images / "labels.txt").write_text("red\ngreen\n", encoding="utf-8")  # blue has none
 

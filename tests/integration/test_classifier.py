@@ -163,6 +163,18 @@ def test_a_bulk_stream_answers_each_request_in_its_turn(server: ServerProcess, c
     check_books(server)
 
 
+@pytest.mark.parametrize("streamed", [False, True], ids=["in one request", "in a stream"])
+def test_bulk_work_waits_for_places_in_a_short_queue(classifier: Any, *, streamed: bool) -> None:
+    """More images than may wait for the model are a matter of time, not of errors."""
+    image = picture(200, 40, 10, "JPEG")
+    if streamed:
+        responses = list(classifier.ClassifyStream(request(image, model="planes") for _ in range(100)))
+    else:
+        responses = [classifier.Classify(request(*[image] * 100, model="planes"))]
+    results = [result for response in responses for result in response.results]
+    assert [best(result) for result in results] == [(0, "red")] * 100
+
+
 def test_a_stream_that_is_cancelled_leaves_nothing_behind(server: ServerProcess, classifier: Any) -> None:
     """A caller that leaves amid decoding and computing costs no place and no account."""
     image = picture(10, 200, 30, "JPEG", (1600, 1200))
