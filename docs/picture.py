@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from io import StringIO
+from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
@@ -21,7 +23,9 @@ def main() -> None:
     console = Console(record=True, width=_WIDTH, file=StringIO())
     console.print(Text(f"$ {shown}", style="bold green"))
     console.print(Text.from_ansi(finished.stdout))
-    console.save_svg(target, title=shown)
+    drawing = console.export_svg(title=shown)
+    # The reader's own fixed-width font will do; no picture should have to fetch one.
+    Path(target).write_text(re.sub(r"@font-face \{.*?\}\s*", "", drawing, flags=re.DOTALL), encoding="utf-8")
 
 
 if __name__ == "__main__":
