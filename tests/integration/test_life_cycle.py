@@ -15,7 +15,7 @@ from tritonclient.grpc import service_pb2
 
 from tests.integration import rows
 from tests.integration.gates import Door, Gate
-from tests.torchscript_models import BATCHING, ROWS, WAIT, Worker, save_module, write_model
+from tests.torchscript_models import BATCHING, ROWS, WAIT, Worker, write_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -222,25 +222,3 @@ def _connected(address: str, data: bytes) -> Any:
     connection = socket.create_connection((host, int(port)))
     connection.sendall(data)
     return connection
-
-
-def test_with_strict_readiness_a_broken_model_must_be_repaired_first(
-    repository: Path, start_server: StartServer
-) -> None:
-    """Not ready while a model is broken, although the others answer; ready as soon as a repair has been loaded."""
-    broken = write_model(repository / "broken", Worker(), BATCHING + ROWS)
-    (broken / "1" / "model.pt").write_bytes(b"no archive")
-    explicit = ["--model-control-mode", "explicit", "--load-model", "broken", "--load-model", "worker"]
-    with (
-        start_server(repository, "--strict-readiness", *explicit) as server,
-        rows.own_connection(server.grpc_address) as channel,
-    ):
-        probes, inference = Probes(server, channel), rows.stub(channel)
-        assert probes.answers() == {False}
-        assert rows.answers(inference.ModelInfer(rows.request("worker", 7))) == [7]
-        save_module(Worker(), broken / "1" / "model.pt")
-        statuses = probes.watch()
-        assert next(statuses) == NOT_SERVING
-        inference.RepositoryModelLoad(service_pb2.RepositoryModelLoadRequest(model_name="broken"))
-        assert next(statuses) == SERVING
-        assert probes.answers() == {True}

@@ -4,6 +4,7 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from server.addresses import why_unusable
 from tests.integration import rows
@@ -39,7 +40,10 @@ def test_a_warm_up_does_not_outlive_a_sigterm(tmp_path: Path, start_server: Star
 
 
 def test_with_strict_readiness_whatever_failed_must_be_repaired(tmp_path: Path, start_server: StartServer) -> None:
-    """A model without a version has failed, one that was unloaded has not; a good load makes the server ready."""
+    """A model without a version has failed, one that was unloaded has not; a good load makes the server ready.
+
+    Whoever watches is told, and what is good answers meanwhile.
+    """
     for name in ("bare", "worker"):
         write_model(tmp_path / name, Worker(), BATCHING + ROWS)
     (tmp_path / "bare" / "1" / "model.pt").unlink()
@@ -52,9 +56,13 @@ def test_with_strict_readiness_whatever_failed_must_be_repaired(tmp_path: Path, 
         inference = rows.stub(channel)
         assert server.get("/readyz")[0] == 503
         assert states(inference, "bare") == {"": ("", "no version directory that the version policy allows")}
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+        assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        assert rows.answers(inference.ModelInfer(rows.request("worker", 7))) == [7]
         unload(inference, "worker")
         write_model(tmp_path / "bare", Constant(3), BATCHING + ROWS)
         load(inference, "bare")
+        assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
         assert server.get("/readyz")[0] == 200
         assert rows.answers(inference.ModelInfer(rows.request("bare", 0))) == [3]
 
