@@ -49,8 +49,8 @@ def _first(response: Any) -> int:
 def test_a_sender_that_is_faster_than_the_model_is_held_back(
     server: ServerProcess, inference: Any, busy: Busy, door: Door
 ) -> None:
-    """Of a long stream the server reads a little more than it works on; all is answered, in order, in the end."""
-    count = 300
+    """Of a long stream the server reads but a part while it works on it; all is answered, in order, in the end."""
+    count = 400
     running = busy("single")
     sender = Sender("single", count, padding_bytes=MIB)
     responses = inference.ModelStreamInfer(iter(sender))
@@ -59,7 +59,7 @@ def test_a_sender_that_is_faster_than_the_model_is_held_back(
     while taken != sender.taken:
         taken = sender.taken
         server.metrics_when(waiting("single", AT_ONCE))  # still, and a while later
-    assert AT_ONCE <= taken < 2 * AT_ONCE
+    assert AT_ONCE <= taken < count / 2  # what is beyond AT_ONCE stands in the transport's own buffers
     door.open()
     assert [_first(response) for response in responses] == list(range(count))
     assert rows.answers(running.result()) == [1000]
