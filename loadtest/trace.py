@@ -1,0 +1,104 @@
+"""What happened to each request of a run: one row for each, whatever became of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import grpc
+import numpy as np
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+CODES = tuple(code.name for code in sorted(grpc.StatusCode, key=lambda code: code.value[0]))
+"""gRPC's status codes, each at its number."""
+
+# Ends that gRPC has no code for.
+DROPPED = "DROPPED"  # never sent: too many requests were in flight
+WRONG_ANSWER = "WRONG_ANSWER"  # not what the server answered at rest
+NOT_REFUSED = "NOT_REFUSED"  # bad input was answered as if it were good
+REFUSED_OTHERWISE = "REFUSED_OTHERWISE"  # bad input was refused with another code than it should be
+
+OUTCOMES = (*CODES, DROPPED, WRONG_ANSWER, NOT_REFUSED, REFUSED_OTHERWISE)
+"""How a request can end; a trace holds the position in this tuple."""
+OUTCOME = {name: number for number, name in enumerate(OUTCOMES)}
+
+ROW = np.dtype(
+    [("due", np.float64), ("sent", np.float64), ("done", np.float64), ("message", np.int32), ("outcome", np.uint8)]
+)
+"""A row as the senders write it, see `Trace`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """The requests of a run in the order in which they were due, as columns of equal length [N].
+
+    Attributes:
+        due: float64, instants at which requests were to be sent, in seconds since the start of the run.
+        sent: float64, instants at which they were; NaN for one that was dropped.
+        done: float64, instants at which they ended; NaN for one that was dropped.
+        message: int32, which of the workload's messages was sent.
+        outcome: uint8, positions in `OUTCOMES`.
+    """
+
+    due: NDArray[np.float64]
+    sent: NDArray[np.float64]
+    done: NDArray[np.float64]
+    message: NDArray[np.int32]
+    outcome: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.due)
+
+    @property
+    def ok(self) -> NDArray[np.bool_]:
+        """[N], whether the request got a right answer."""
+        ok: NDArray[np.bool_] = self.outcome == OUTCOME["OK"]
+        return ok
+
+    @property
+    def response_seconds(self) -> NDArray[np.float64]:
+        """[N], from due to done: what an independent caller waits; infinite without a right answer."""
+        return np.where(self.ok, self.done - self.due, np.inf)
+
+    @property
+    def service_seconds(self) -> NDArray[np.float64]:
+        """[N], from sent to done: what peers report; infinite without a right answer."""
+        return np.where(self.ok, self.done - self.sent, np.inf)
+
+    @property
+    def lag_seconds(self) -> NDArray[np.float64]:
+        """[M <= N], from due to sent, of those that were sent: the generator's own delay."""
+        lag: NDArray[np.float64] = (self.sent - self.due)[~np.isnan(self.sent)]
+        return lag
+
+    def outcome_counts(self) -> dict[str, int]:
+        """How often each outcome came, those that did not come left out."""
+        counts = np.bincount(self.outcome, minlength=len(OUTCOMES))
+        return {name: int(count) for name, count in zip(OUTCOMES, counts, strict=True) if count}
+
+    def select(self, rows: NDArray[np.bool_]) -> Trace:
+        """The rows where `rows` [N] is true."""
+        return Trace(self.due[rows], self.sent[rows], self.done[rows], self.message[rows], self.outcome[rows])
+
+
+def empty_rows(count: int, file: Path) -> NDArray[np.void]:
+    """A file of `count` rows [`ROW`] that several processes can write to at the same time.
+
+    Every row begins as one that is not yet due: its instants are NaN and its outcome is `DROPPED`.
+    """
+    rows = np.memmap(file, ROW, "w+", shape=(count,))
+    for column in ("due", "sent", "done"):
+        rows[column] = np.nan
+    rows["outcome"] = OUTCOME[DROPPED]
+    return rows
+
+
+def read_rows(rows: NDArray[np.void]) -> Trace:
+    """The trace in `rows` [`ROW`], those left out that were never due; a copy."""
+    rows = rows[~np.isnan(rows["due"])]
+    rows = rows[np.argsort(rows["due"], kind="stable")]
+    return Trace(*(rows[column].copy() for column in ROW.names or ()))
