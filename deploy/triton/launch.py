@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from deploy.triton.errors import LaunchError
+from deploy.triton.stub_environment import installed_environment
 from deploy.triton.wheel import installed_triton
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def launch(model_repository: Path, endpoints: Endpoints, triton_flags: Sequence[
         raise LaunchError(f"model repository {model_repository} is no directory")
     triton = installed_triton()
     link_backends(triton)
-    environment = stub_environment()
+    environment = stub_environment(installed_environment())
     endpoints = endpoints.resolved()
     print(endpoints, flush=True)  # noqa: T201 - a command's output
     binary = triton / "bin" / "tritonserver"
@@ -84,8 +85,10 @@ def link_backends(triton: Path) -> None:
     _link(triton / "backends" / "pytorch", PYTORCH_BACKEND)
 
 
-def stub_environment() -> dict[str, str]:
-    """Return an environment in which a stub, which takes `python3` from PATH and needs libpython, finds this Python.
+def stub_environment(python: Path | None) -> dict[str, str]:
+    """Return an environment in which a stub, which takes `python3` from PATH and needs libpython, finds its Python.
+
+    That is the one of the virtual environment `python`; without one, the Python that runs this.
 
     OpenMP's threads sleep while they wait, unless the caller's environment says otherwise: with spinning ones a forward
     pass takes ten times as long as soon as something else runs on the same cores.
@@ -99,7 +102,7 @@ def stub_environment() -> dict[str, str]:
     return {
         "OMP_WAIT_POLICY": "PASSIVE",
         **os.environ,
-        "PATH": _prepended(Path(sys.executable).parent, "PATH"),
+        "PATH": _prepended(python / "bin" if python else Path(sys.executable).parent, "PATH"),
         "LD_LIBRARY_PATH": _prepended(library.parent, "LD_LIBRARY_PATH"),
     }
 

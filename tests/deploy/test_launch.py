@@ -52,22 +52,23 @@ def test_a_python_without_a_stub_is_told_of(tmp_path: Path) -> None:
 
 
 def test_the_stub_finds_this_python(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The running interpreter's folder comes first on PATH, its library's on LD_LIBRARY_PATH; the rest stays."""
+    """This Python's folder, or that of an environment, comes first on PATH, its library's on LD_LIBRARY_PATH."""
     monkeypatch.setenv("PATH", "/first")
     monkeypatch.setenv("LD_LIBRARY_PATH", "/libraries")
-    environment = stub_environment()
+    environment = stub_environment(None)
     assert environment["PATH"] == f"{Path(sys.executable).parent}:/first"
     libraries, rest = environment["LD_LIBRARY_PATH"].split(":")
     assert list(Path(libraries).glob("libpython3*.so*"))
     assert rest == "/libraries"
+    assert stub_environment(Path("/other"))["PATH"] == "/other/bin:/first"
 
 
 def test_openmp_waits_asleep_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     """The wait policy is a default: what the environment says holds."""
     monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
-    assert stub_environment()["OMP_WAIT_POLICY"] == "PASSIVE"
+    assert stub_environment(None)["OMP_WAIT_POLICY"] == "PASSIVE"
     monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
-    assert stub_environment()["OMP_WAIT_POLICY"] == "ACTIVE"
+    assert stub_environment(None)["OMP_WAIT_POLICY"] == "ACTIVE"
 
 
 def test_a_missing_repository_is_one_line(tmp_path: Path) -> None:
