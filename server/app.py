@@ -76,6 +76,7 @@ class Application:
         self._repository = ModelRepository(settings.model_repository, self._load_version)
         self._names = list(settings.load_model) if self._explicit else self._repository.names()
         self._repository.check_configs(self._names)
+        self._repository.expect(self._names)
         registry = metrics.new_registry(self._repository, VERSION)
         self._http = HttpServer(registry, self._repository, self.is_ready)
         self._health = HealthServicer(SERVICE_NAMES)

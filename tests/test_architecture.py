@@ -49,7 +49,9 @@ _NEVER_IN_SERVER = {
     },
     "server.cost": {"torch", "grpc", "prometheus_client", "asyncio", "tritonclient", "numpy", "threading", "time"},
     "server.engine": {"grpc", "prometheus_client", "asyncio", "tritonclient"},
+    "server.catalogue": {"torch", "grpc", "prometheus_client", "asyncio"},
     "server.repository": {"torch", "grpc", "prometheus_client", "asyncio"},
+    "server.version_loading": {"torch", "grpc", "prometheus_client", "asyncio"},
     "server.services": {"torch", "prometheus_client"},
     "server.metrics": {"torch", "grpc", "asyncio"},
 }
@@ -57,9 +59,13 @@ _NEVER_IN_SERVER = {
 _ORDER = (
     ("server.errors", "server.addresses", "server.cpus"),
     ("server.histogram", "server.cost", "server.tensor_types", "server.instance"),
+    ("server.config_fields", "server.ensemble_config"),
     ("server.settings", "server.model_config", "server.model_directories", "server.request_queue", "server.statistics"),
     ("server.batching", "server.engine"),
+    ("server.python_backend",),
     ("server.model",),
+    ("server.load_error", "server.model_states"),
+    ("server.catalogue", "server.version_loading"),
     ("server.repository",),
     ("server.services", "server.metrics", "server.rpc_metrics"),
     ("server.http", "server.check"),

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from server.cpus import usable_cores
+from server.load_error import LoadError
 from server.model import ModelVersion
 from server.model_config import ConfigError
-from server.repository import LoadError, ModelRepository
+from server.repository import ModelRepository
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,8 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from tritonclient.grpc import service_pb2
 
-from server.errors import InvalidRequest, ModelNotFound, QueueFull, ServingError, Unavailable, Unsupported
-from server.repository import LoadError, State
+from server.errors import (
+    InvalidRequest,
+    ModelNotFound,
+    QueueFull,
+    ServingError,
+    ShuttingDown,
+    Unavailable,
+    Unsupported,
+)
+from server.load_error import LoadError
+from server.model_states import State
 from server.services.execution import execute
 from server.services.infer_request import id_prefix, read_infer_request
 from server.services.infer_response import build_infer_response
@@ -177,6 +186,8 @@ class InferenceServicer:
             await control.load(name, override)
         except LoadError as error:
             raise InvalidRequest(f"load failed for model '{name}': {error}") from error
+        except ShuttingDown as error:
+            raise ShuttingDown(f"load failed for model '{name}': {error}") from error
         return service_pb2.RepositoryModelLoadResponse()
 
     async def RepositoryModelUnload(self, request: Any, _call: Call) -> Any:

@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 from torch import nn
 
-from server.errors import ModelNotFound, ModelNotReady, StartError
+from server.errors import ModelNotFound, ModelNotReady, ShuttingDown, StartError
+from server.load_error import LoadError
 from server.model import ModelVersion
-from server.repository import LoadError, ModelRepository, State
+from server.model_states import State
+from server.repository import ModelRepository
 from tests.server.models import ROW, end_instance, load_version, open_repository, write_model
 from tests.server.workshop import HANGING_SECONDS
 from tests.torchscript_models import Constant
@@ -319,7 +321,9 @@ def test_while_the_first_load_runs_the_model_is_not_ready(directory: Path) -> No
         assert gate.reached.acquire(timeout=HANGING_SECONDS)
         assert _index(repository) == [("net", 1, "LOADING", "")]
         assert _text(repository, "net", 1).startswith("ModelNotReady:")
-        assert _text(repository, "net").startswith("ModelNotFound:")
+        assert _text(repository, "net") == (
+            "ModelNotReady: Request for unknown model: 'net' has no available versions: it is being loaded"
+        )
         gate.open.set()
         loading.result(HANGING_SECONDS)
     assert _index(repository) == [("net", 1, "READY", "")]
@@ -489,7 +493,7 @@ def test_closing_ends_everything(directory: Path, repository: ModelRepository) -
         assert _ask(version) == 1
     assert repository.close(HANGING_SECONDS)
     assert not version.batcher.alive
-    with pytest.raises(LoadError, match="the server is stopping"):
+    with pytest.raises(ShuttingDown, match="the server is stopping"):
         repository.load("net")
 
 
@@ -529,7 +533,7 @@ def test_a_load_that_is_given_up_is_no_failure(directory: Path) -> None:
 
     repository = ModelRepository(directory, load)
     write_model(directory / "net", Constant(1))
-    with pytest.raises(LoadError, match="the server is stopping"):
+    with pytest.raises(ShuttingDown, match="the server is stopping"):
         repository.load("net")
     assert len(asked) == 3
     assert repository.failed() == repository.ready() == []

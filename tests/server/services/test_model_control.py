@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from server.repository import LoadError, ModelRepository
+from server.load_error import LoadError
+from server.repository import ModelRepository
 from server.services.model_control import ModelControl
 from tests.server.models import load_version, write_model
 from tests.server.workshop import HANGING_SECONDS

@@ -1,0 +1,113 @@
+"""The models of a repository as requests find them: which answer, which do not and why."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from typing import TYPE_CHECKING
+
+from server import model_directories
+from server.errors import ModelNotFound, ModelNotReady
+from server.load_error import system_reason
+from server.model_states import ENDED, IndexEntry, ModelRecord, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from server.model import ModelVersion
+
+logger = logging.getLogger(__name__)
+
+
+class Catalogue:
+    """What is known of the models below one directory. Looking up does not block. Safe from any thread."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._models: dict[str, ModelRecord] = {}
+
+    def get(self, name: str, version: int | None = None) -> ModelVersion:
+        """The version of a model that answers requests; `None` is the latest that is ready.
+
+        Raises:
+            ModelNotFound, ModelNotReady: with Triton's texts.
+        """
+        model = self._models.get(name)
+        if model is None:
+            raise ModelNotFound(f"Request for unknown model: '{name}' is not found")
+        ready = model.ready
+        if version is None:
+            if not ready:
+                raise _none_available(name, model)
+            version = max(ready)
+        if version not in ready:
+            if version in model.states:
+                raise ModelNotReady(f"Request for unknown model: '{name}' version {version} is not at ready state")
+            raise ModelNotFound(f"Request for unknown model: '{name}' version {version} is not found")
+        if not ready[version].batcher.alive:
+            raise ModelNotReady(f"Request for unknown model: '{name}' version {version} is not ready: {ENDED}")
+        return ready[version]
+
+    @contextlib.contextmanager
+    def lease(self, name: str, version: int | None = None) -> Iterator[ModelVersion]:
+        """As `get`, and keep the version alive meanwhile, even if it is replaced or unloaded.
+
+        Raises:
+            ModelNotFound, ModelNotReady: as `get`.
+        """
+        while not (model := self.get(name, version)).acquire():
+            pass  # it was replaced at this very moment: its successor answers already
+        try:
+            yield model
+        finally:
+            model.release()
+
+    def ready(self) -> list[ModelVersion]:
+        """Every version that answers requests, by name and version."""
+        return [version for version in self._loaded() if version.batcher.alive]
+
+    def ended(self) -> list[str]:
+        """The models that are loaded, but have lost an instance: they serve nothing until they are loaded again."""
+        return sorted({version.config.name for version in self._loaded() if not version.batcher.alive})
+
+    def _loaded(self) -> list[ModelVersion]:
+        models = sorted(self._models.items())
+        return [version for _, model in models for _, version in sorted(model.ready.items())]
+
+    def failed(self) -> list[str]:
+        """The models that did not load and have nothing else that serves; one that was unloaded has not failed."""
+        return sorted(name for name, model in list(self._models.items()) if model.error and not model.ready)
+
+    def index(self) -> list[IndexEntry]:
+        """Every model of the directory, and every version that was tried, by name and version."""
+        models = dict(self._models)
+        entries = []
+        for name in sorted({*self._names_if_any(), *models}):
+            model = models.get(name) or ModelRecord()
+            states = model.current_states()
+            entries += [IndexEntry(name, version, *states[version]) for version in sorted(states)]
+            if not states:
+                entries.append(IndexEntry(name, 0, State.UNAVAILABLE, model.error))
+        return entries
+
+    def _names_if_any(self) -> list[str]:
+        try:
+            return self.names()
+        except OSError as error:
+            logger.warning("model repository %s: %s", self._directory, system_reason(error))
+            return []
+
+    def names(self) -> list[str]:
+        """The directories that hold a model each.
+
+        Raises:
+            OSError: the repository cannot be read any more.
+        """
+        return model_directories.models(self._directory)
+
+
+def _none_available(name: str, model: ModelRecord) -> ModelNotFound | ModelNotReady:
+    """Why no version answers; Triton calls a model that is loading not found, which invites nobody to come again."""
+    text = f"Request for unknown model: '{name}' has no available versions"
+    return ModelNotReady(f"{text}: it is being loaded") if model.is_loading else ModelNotFound(text)

@@ -1,0 +1,87 @@
+"""What is known of each model of a repository: which versions answer, and why the others do not."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from server.model import ModelVersion
+
+ENDED = "an instance of it has ended unexpectedly"
+
+
+class State(enum.Enum):
+    """A version's state, in the words of RepositoryIndex."""
+
+    LOADING = "LOADING"
+    READY = "READY"
+    UNAVAILABLE = "UNAVAILABLE"
+
+
+@dataclass(frozen=True, slots=True)
+class IndexEntry:
+    """One line of the repository's index; `version` is 0 when no version is known."""
+
+    name: str
+    version: int
+    state: State
+    reason: str
+
+
+@dataclass(slots=True)
+class ModelRecord:
+    """What is known of one name.
+
+    `ready` answers requests, `states` tells of every version that was ever tried; `error` is why the last load failed,
+    empty once one succeeds or the model is unloaded. `is_loading` while a load runs, or waits for its turn.
+    """
+
+    ready: dict[int, ModelVersion] = field(default_factory=dict)
+    states: dict[int, tuple[State, str]] = field(default_factory=dict)
+    error: str = ""
+    is_loading: bool = False
+
+    def current_states(self) -> dict[int, tuple[State, str]]:
+        """The states, with those of versions that have ended since they were loaded."""
+        ended = (number for number, version in self.ready.items() if not version.batcher.alive)
+        return dict(self.states) | dict.fromkeys(ended, (State.UNAVAILABLE, ENDED))
+
+    def replace(self, versions: Iterable[ModelVersion]) -> list[ModelVersion]:
+        """Let `versions` answer from now on; returns those that did so far."""
+        replaced = list(self.ready.values())
+        self.ready = {version.version: version for version in versions}
+        self.states = dict.fromkeys(self.ready, (State.READY, ""))
+        self.error = ""
+        return replaced
+
+    def withdraw(self) -> list[ModelVersion]:
+        """Let nothing answer any more; returns what did."""
+        withdrawn, self.ready, self.error = self.ready, {}, ""
+        self.states = dict.fromkeys(withdrawn, (State.UNAVAILABLE, "unloaded"))
+        return list(withdrawn.values())
+
+    def fail(self, text: str, available: Iterable[int], *, tried: bool) -> None:
+        """Note why the last load failed; `tried` versions have been told of already, else it is the latest's state."""
+        self.error = text
+        if not tried and not self.ready:
+            numbers = {*self.states, *sorted(available)[-1:]}
+            self.states = dict.fromkeys(sorted(numbers), (State.UNAVAILABLE, text))
+
+    @contextlib.contextmanager
+    def loading(self, number: int) -> Iterator[None]:
+        """Tell that a version is loading, or why it did not load; not of one that serves meanwhile."""
+        if number not in self.ready:
+            self.states[number] = (State.LOADING, "")
+        try:
+            yield
+        except Exception as error:
+            for tried, (state, _) in list(self.states.items()):
+                if state is State.LOADING:  # this one, and those before it, which do not serve without it
+                    reason = str(error) if tried == number else f"version {number} did not load"
+                    self.states[tried] = (State.UNAVAILABLE, reason)
+            raise
