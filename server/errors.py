@@ -5,6 +5,7 @@
     │   └── InvalidImage
     ├── ModelNotFound           NOT_FOUND
     ├── Unsupported             UNIMPLEMENTED
+    ├── AlreadyExists           ALREADY_EXISTS     only code in a model says so
     ├── Unavailable             UNAVAILABLE        worth a retry elsewhere or later
     │   ├── ModelNotReady
     │   ├── QueueFull
@@ -13,6 +14,7 @@
     ├── DeadlineUnreachable     DEADLINE_EXCEEDED
     ├── RequestCancelled        CANCELLED
     └── ModelFailed             INTERNAL
+        └── UnknownFailure      UNKNOWN            only code in a model says so
 
 The message of a `ServingError` goes to the caller as it is, so it never speaks of the inside of the server. Any other
 exception is a bug: it is logged and the caller learns only that something broke.
@@ -61,6 +63,13 @@ class Unsupported(ServingError):  # noqa: N818
 
     code = grpc.StatusCode.UNIMPLEMENTED
     reason = "unsupported"
+
+
+class AlreadyExists(ServingError):  # noqa: N818
+    """A model's own code says that there is such a thing already."""
+
+    code = grpc.StatusCode.ALREADY_EXISTS
+    reason = "already_exists"
 
 
 class Unavailable(ServingError):  # noqa: N818
@@ -113,3 +122,9 @@ class ModelFailed(ServingError):  # noqa: N818
 
     code = grpc.StatusCode.INTERNAL
     reason = "model"
+
+
+class UnknownFailure(ModelFailed):
+    """A model's own code gave no better reason."""
+
+    code = grpc.StatusCode.UNKNOWN

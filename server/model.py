@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from server.batching import Batcher
-from server.engine import EngineError, Payload, Result, TorchScriptInstance, TorchScriptModel
+from server.engine import EngineError, TorchScriptInstance, TorchScriptModel
 from server.errors import ModelFailed, ShuttingDown
+from server.lease import Leased
+from server.model_config import PYTHON
+from server.python_backend.instance import PythonInstance
 from server.request_queue import BatchingPolicy
 from server.statistics import ModelStatistics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from server.instance import Instance
     from server.model_config import ModelConfig
 
 
-class ModelVersion:
+class ModelVersion(Leased):
     """A model version that is loaded, warm and answering.
 
     Whoever works with it holds a lease (`ModelRepository.lease`), so that a version that is replaced or unloaded ends
     only after its last request has been answered.
     """
+
+    complete = True  # whatever it needs to answer is its own
 
     def __init__(
         self,
@@ -41,65 +47,47 @@ class ModelVersion:
             EngineError, ModelFailed: the file is no module that fits `config`.
             ShuttingDown: it was given up.
         """
+        super().__init__()
         started = time.monotonic()
         self.config = config
         self.version = version
         self.statistics = ModelStatistics()
-        self._lock = threading.Lock()
-        self._leases = 0
-        self._retired = False
-        self._closed = threading.Event()
         self.queue_capacity = config.queue.capacity or queue_capacity
         self.instances = config.instances or cores
         self.threads = config.threads or max(1, cores // self.instances)
         self.batcher = self._start(directory / str(version) / config.model_file, is_given_up)
         self.statistics.load_seconds = time.monotonic() - started
 
-    def _start(self, path: Path, is_given_up: Callable[[], bool]) -> Batcher[Payload, Result]:
+    def _start(self, path: Path, is_given_up: Callable[[], bool]) -> Batcher[Any, Any]:
         config = self.config
-        model = TorchScriptModel(path, config)
         policy = BatchingPolicy(
             max_rows=config.max_rows,
             merge=config.dynamic,
             queue_capacity=self.queue_capacity,
             max_queue_delay_seconds=config.queue.max_delay_seconds,
         )
-        instances = [TorchScriptInstance(model, self.threads) for _ in range(self.instances)]
-        batcher = Batcher[Payload, Result](config.name, instances, policy, self.statistics.executed)
+        instances = self._new_instances(path)
+        self._finalize = [instance.close for instance in instances if isinstance(instance, PythonInstance)]
+        batcher = Batcher[Any, Any](config.name, instances, policy, self.statistics.executed)
         try:
             batcher.start(is_given_up)
-        except (ModelFailed, ShuttingDown):
+        except (EngineError, ModelFailed, ShuttingDown):
+            self._finalize_instances()
             raise
         except Exception as error:
             reason = str(error).strip().splitlines() or [type(error).__name__]
             raise EngineError(f"the module fails on a batch of zeros: {reason[-1]}") from error
         return batcher
 
-    def acquire(self) -> bool:
-        """Take a lease; false when the version is retired and another one must be looked up."""
-        with self._lock:
-            self._leases += not self._retired
-            return not self._retired
+    def _new_instances(self, path: Path) -> Sequence[Instance[Any, Any]]:
+        if self.config.backend == PYTHON:
+            return [PythonInstance(path, self.config, self.version, number) for number in range(self.instances)]
+        model = TorchScriptModel(path, self.config)
+        return [TorchScriptInstance(model, self.threads) for _ in range(self.instances)]
 
-    def release(self) -> None:
-        """Give a lease back; the last one ends a retired version."""
-        with self._lock:
-            self._leases -= 1
-            last = self._retired and self._leases == 0
-        if last:
-            self._close()
-
-    def retire(self) -> None:
-        """Let the version end once nobody holds a lease; no new request may reach it any more."""
-        with self._lock:
-            self._retired = True
-            unused = self._leases == 0
-        if unused:
-            self._close()
-
-    def wait_closed(self, timeout_seconds: float | None = None) -> bool:
-        """Wait until a retired version has answered everything and its threads have ended."""
-        return self._closed.wait(timeout_seconds)
+    def _finalize_instances(self) -> None:
+        for finalize in self._finalize:
+            finalize()
 
     def _close(self) -> None:
         """Wait for the instances in a thread: who gives back the last lease may be the event loop."""
@@ -107,4 +95,5 @@ class ModelVersion:
 
     def _join(self) -> None:
         self.batcher.close()
+        self._finalize_instances()
         self._closed.set()

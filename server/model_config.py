@@ -13,44 +13,24 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from server.tensor_types import DATATYPES, TensorSpec
+from server import config_fields, ensemble_config
+from server.config_fields import parameter
+from server.tensor_types import BYTES, DATATYPES, TensorSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from pathlib import Path
+
+    from server.ensemble_config import Step
 
 PLATFORM = "pytorch_libtorch"
 BACKEND = "pytorch"
+PYTHON = "python"
 MODEL_FILE = "model.pt"
 
-_HONOURED = {
-    "name",
-    "platform",
-    "backend",
-    "max_batch_size",
-    "default_model_filename",
-    "input.name",
-    "input.data_type",
-    "input.format",  # checked, and told in ModelConfig
-    "input.dims",
-    "output.name",
-    "output.data_type",
-    "output.dims",
-    "output.label_filename",
-    "parameters",  # each one is looked at by itself
-    "version_policy.all",
-    "version_policy.latest.num_versions",
-    "version_policy.specific.versions",
-    "dynamic_batching.max_queue_delay_microseconds",
-    "dynamic_batching.default_queue_policy.default_timeout_microseconds",
-    "dynamic_batching.default_queue_policy.allow_timeout_override",
-    "dynamic_batching.default_queue_policy.max_queue_size",
-    "instance_group.name",
-    "instance_group.kind",
-    "instance_group.count",
-    "model_warmup",  # every batch size is warm before readiness, whatever this says
-}
-_PARAMETERS = {"CROP_FRACTION", "INTRA_OP_THREAD_COUNT"}
+_PLATFORMS = (PLATFORM, ensemble_config.PLATFORM)
+_BACKENDS = (BACKEND, PYTHON)
+_MODEL_FILES = {BACKEND: MODEL_FILE, PYTHON: "model.py"}
 _MOST_ROWS = 4096  # each size is run and measured before the model is ready
 _IMAGE_RANK = 3
 
@@ -78,10 +58,13 @@ class ModelConfig:
     """One model's facts.
 
     `batches` tells whether requests have a leading batch dimension (`max_batch_size` above 0); `max_rows` is then that
-    size, and 1 otherwise. `instances` and `threads` are None where the file leaves the choice to the server.
+    size, and 1 otherwise. `instances` and `threads` are None where the file leaves the choice to the server. Whose
+    `backend` is empty is an ensemble: it has `steps`, and nothing of its own that runs.
     """
 
     name: str
+    backend: str
+    steps: tuple[Step, ...]
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     labels: dict[str, tuple[str, ...]]
@@ -148,13 +131,17 @@ def _interpret(proto: Any, directory: Path) -> ModelConfig:
     _check_identity(proto, directory)
     _check_names(proto)
     proto.name = directory.name
-    ignored = tuple(_ignored(proto))
+    if fault := next(ensemble_config.ensemble_faults(proto), "") if _is_ensemble(proto) else "":
+        raise ConfigError(fault)
+    ignored = tuple(config_fields.ignored(proto))
     _normalize(proto)
-    count, threads = _instance_count(proto), _parameter(proto, "INTRA_OP_THREAD_COUNT")
+    count, threads = _instance_count(proto), parameter(proto, "INTRA_OP_THREAD_COUNT")
     return ModelConfig(
         name=proto.name,
-        inputs=tuple(_tensor(tensor, "input") for tensor in proto.input),
-        outputs=tuple(_tensor(tensor, "output") for tensor in proto.output),
+        backend=proto.backend,
+        steps=ensemble_config.read_steps(proto),
+        inputs=tuple(_tensor(tensor, "input", proto.backend) for tensor in proto.input),
+        outputs=tuple(_tensor(tensor, "output", proto.backend) for tensor in proto.output),
         labels={tensor.name: _labels(directory, tensor.label_filename) for tensor in proto.output},
         batches=proto.max_batch_size > 0,
         dynamic=proto.max_batch_size > 0 and proto.HasField("dynamic_batching"),
@@ -162,7 +149,7 @@ def _interpret(proto: Any, directory: Path) -> ModelConfig:
         queue=_queue_policy(proto),
         instances=count or None,
         threads=_whole_number("INTRA_OP_THREAD_COUNT", threads) if threads else None,
-        crop_fraction=_crop_fraction(_parameter(proto, "CROP_FRACTION")),
+        crop_fraction=_crop_fraction(parameter(proto, "CROP_FRACTION")),
         model_file=proto.default_model_filename,
         ignored=ignored,
         proto=proto,
@@ -172,11 +159,14 @@ def _interpret(proto: Any, directory: Path) -> ModelConfig:
 def _check_identity(proto: Any, directory: Path) -> None:
     if proto.name not in ("", directory.name):
         raise ConfigError(f'name is "{proto.name}", but the directory is "{directory.name}"')
-    for field, given, served in (("platform", proto.platform, PLATFORM), ("backend", proto.backend, BACKEND)):
-        if given not in ("", served):
-            raise ForeignModel(f'{field} "{given}" is not served here, only "{served}"')
+    for field, given, served in (("platform", proto.platform, _PLATFORMS), ("backend", proto.backend, _BACKENDS)):
+        if given not in ("", *served):
+            names = " or ".join(f'"{name}"' for name in served)
+            raise ForeignModel(f'{field} "{given}" is not served here, only {names}')
     if not proto.platform and not proto.backend:
         raise ConfigError(f'platform: "{PLATFORM}" is missing')
+    if proto.platform == PLATFORM and proto.backend == PYTHON:
+        raise ConfigError(f'platform "{PLATFORM}" and backend "{PYTHON}" contradict each other')
     for filename in (proto.default_model_filename, *(tensor.label_filename for tensor in proto.output)):
         if ".." in filename.split("/") or filename.startswith("/"):
             raise ConfigError(f'file name "{filename}" leads out of the model\'s directory')
@@ -193,12 +183,20 @@ def _check_names(proto: Any) -> None:
             raise ConfigError(f'{role} "{min(twice)}" is there more than once')
 
 
+def _is_ensemble(proto: Any) -> bool:
+    return bool(proto.platform == ensemble_config.PLATFORM or proto.HasField("ensemble_scheduling"))
+
+
 def _normalize(proto: Any) -> None:
     """Fill in what Triton fills in, so that both servers answer ModelConfig alike."""
-    proto.platform, proto.backend = PLATFORM, BACKEND
-    proto.default_model_filename = proto.default_model_filename or MODEL_FILE
     if not proto.HasField("version_policy"):
         proto.version_policy.latest.num_versions = 1
+    if _is_ensemble(proto):
+        proto.model_transaction_policy.SetInParent()
+        return
+    if proto.backend != PYTHON:
+        proto.platform, proto.backend = PLATFORM, BACKEND
+    proto.default_model_filename = proto.default_model_filename or _MODEL_FILES[proto.backend]
     proto.optimization.input_pinned_memory.enable = True
     proto.optimization.output_pinned_memory.enable = True
     if proto.HasField("dynamic_batching") and not proto.dynamic_batching.preferred_batch_size:
@@ -211,13 +209,15 @@ def _max_rows(proto: Any) -> int:
     return max(1, int(proto.max_batch_size))
 
 
-def _tensor(tensor: Any, role: str) -> TensorSpec:
-    datatype = model_config_pb2.DataType.Name(tensor.data_type).removeprefix("TYPE_")
+def _tensor(tensor: Any, role: str, backend: str) -> TensorSpec:
+    word = model_config_pb2.DataType.Name(tensor.data_type).removeprefix("TYPE_")
+    datatype = BYTES if word == "STRING" else word
     if not tensor.name:
         raise ConfigError(f"an {role} has no name")
-    if datatype not in DATATYPES:
-        raise ConfigError(f'{role} "{tensor.name}": data type {datatype} cannot be served')
-    if not tensor.dims or (role == "input" and min(tensor.dims) < 1):
+    if datatype not in DATATYPES or (datatype == BYTES and backend == BACKEND):
+        raise ConfigError(f'{role} "{tensor.name}": data type {word} cannot be served')
+    known = role == "input" and backend == BACKEND  # code in Python, and ensembles of it, take tensors of any size
+    if not tensor.dims or (role == "input" and any(dim < 1 and (known or dim != -1) for dim in tensor.dims)):
         raise ConfigError(f'{role} "{tensor.name}": dims must all be given and positive, got {list(tensor.dims)}')
     if role == "input" and tensor.format and len(tensor.dims) != _IMAGE_RANK:
         raise ConfigError(f'{role} "{tensor.name}": the format is one of images, whose dims are three')
@@ -255,10 +255,6 @@ def _instance_count(proto: Any) -> int:
     return sum(group.count for group in proto.instance_group)
 
 
-def _parameter(proto: Any, key: str) -> str:
-    return str(proto.parameters[key].string_value) if key in proto.parameters else ""
-
-
 def _whole_number(name: str, text: str) -> int:
     if not re.fullmatch("[1-9][0-9]{0,8}", text):
         raise ConfigError(f'parameter {name} must be a whole number above 0, got "{text}"')
@@ -273,29 +269,3 @@ def _crop_fraction(text: str) -> float:
     if not 0 < fraction <= 1:
         raise ConfigError(f'parameter CROP_FRACTION must be above 0 and at most 1, got "{text}"')
     return fraction
-
-
-def _ignored(proto: Any) -> Iterator[str]:
-    """Paths of fields that are set in the file and have no effect here."""
-    yield from dict.fromkeys(_without_effect(proto, ""))
-    yield from (f"parameters.{key}" for key in proto.parameters if not _is_honoured(proto, key))
-
-
-def _is_honoured(proto: Any, key: str) -> bool:
-    inference_mode = key == "INFERENCE_MODE" and _parameter(proto, key).lower() in ("true", "1")  # it is never off
-    return key in _PARAMETERS or inference_mode
-
-
-def _without_effect(message: Any, prefix: str) -> Iterator[str]:
-    for field, value in message.ListFields():
-        path = prefix + field.name
-        if path in _HONOURED:
-            continue
-        if field.message_type is None or field.message_type.GetOptions().map_entry:
-            yield path
-            continue
-        for item in value if field.is_repeated else [value]:
-            if item.ListFields():
-                yield from _without_effect(item, path + ".")
-            elif not any(honoured.startswith(path + ".") for honoured in _HONOURED):
-                yield path

@@ -8,7 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
-# Wire name -> numpy's. BF16 has no numpy type: its two bytes travel as they are.
+BYTES = "BYTES"
+
+# Wire name -> numpy's. BF16 has no numpy type: its two bytes travel as they are. Elements of BYTES are Python's bytes.
 DATATYPES: dict[str, np.dtype[np.generic]] = {
     "BOOL": np.dtype("bool"),
     "UINT8": np.dtype("uint8"),
@@ -23,6 +25,7 @@ DATATYPES: dict[str, np.dtype[np.generic]] = {
     "FP32": np.dtype("<f4"),
     "FP64": np.dtype("<f8"),
     "BF16": np.dtype("<u2"),
+    BYTES: np.dtype("object"),
 }
 
 
@@ -30,7 +33,7 @@ DATATYPES: dict[str, np.dtype[np.generic]] = {
 class TensorSpec:
     """An input or output of a model.
 
-    `dims` is the shape of one row, without the batch dimension.
+    `dims` is the shape of one row, without the batch dimension; -1 is any size.
     """
 
     name: str

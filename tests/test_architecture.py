@@ -58,7 +58,7 @@ _NEVER_IN_SERVER = {
 # From those that know nothing of the others to those that know all: a module imports only from lines above its own.
 _ORDER = (
     ("server.errors", "server.addresses", "server.cpus"),
-    ("server.histogram", "server.cost", "server.tensor_types", "server.instance"),
+    ("server.histogram", "server.cost", "server.tensor_types", "server.instance", "server.lease"),
     ("server.config_fields", "server.ensemble_config"),
     ("server.settings", "server.model_config", "server.model_directories", "server.request_queue", "server.statistics"),
     ("server.batching", "server.engine"),

@@ -56,13 +56,16 @@ async def execute(
         future = model.batcher.submit(payload, rows, deadline)
         timeout = _queue_timeout(model.config.queue, timeout_seconds)
         answer = delivery.result(future)
-        return await (_within(timeout, future, answer) if timeout else answer)
+        reply = await (_within(timeout, future, answer) if timeout else answer)
+        if isinstance(reply.result, ServingError):  # code in a model may answer a request so
+            raise reply.result
     except ServingError as error:
         count_failure(model, error, arrived_ns)
         raise
     except asyncio.CancelledError:
         count_failure(model, RequestCancelled(), arrived_ns)
         raise
+    return reply
 
 
 def count_failure(model: ModelVersion, error: ServingError, arrived_ns: int) -> None:

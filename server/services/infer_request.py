@@ -5,25 +5,35 @@ Codes and texts are Triton's, so that clients that look at them work with either
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from server.errors import InvalidRequest
+from server.model_config import BACKEND
+from server.services import string_elements
 from server.services.parameters import (
     check_no_shared_memory,
     check_request_parameters,
     classification_count,
     timeout_seconds,
 )
+from server.services.string_elements import IncompleteElement
 from server.services.typed_contents import TypedContents, declared_datatype, read_typed_contents
+from server.tensor_types import BYTES, DATATYPES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from server.model_config import ModelConfig
     from server.services.wire import InferMessage
     from server.tensor_types import TensorSpec
 
-    Data = dict[str, bytes | memoryview | TypedContents]
+    Content = bytes | memoryview | TypedContents | list[bytes]
+    Data = dict[str, Content]
 
 # Of inputs, outputs and parameters: more make no sense, and looking at millions would keep others waiting.
 _MOST_PARTS = 256
@@ -39,11 +49,12 @@ _BATCH_DIMENSION_NOTE = (
 class Inference(NamedTuple):
     """A request that can be executed.
 
-    `payload` has one buffer for each input of the model, in the order of its config; `outputs` tells which outputs to
-    send, by position, and how many classes of each (0: the tensor itself).
+    `payload` has one buffer for each input of the model, in the order of its config, or one array where the model is
+    no TorchScript module; `outputs` tells which outputs to send, by position, and how many classes of each (0: the
+    tensor itself).
     """
 
-    payload: tuple[bytes | memoryview, ...]
+    payload: tuple[Any, ...]
     rows: int
     outputs: Sequence[tuple[int, int]]
     timeout_seconds: float
@@ -52,6 +63,11 @@ class Inference(NamedTuple):
 def id_prefix(request: Any) -> str:
     """What Triton puts before the texts of errors that it finds after parsing."""
     return f"[request id: {request.id or '<id_unknown>'}] "
+
+
+def within(config: ModelConfig, text: str) -> str:
+    """`text`, told of a step of `config` where that is an ensemble."""
+    return f"in ensemble '{config.name}', {text}" if config.steps else text
 
 
 def read_infer_request(message: InferMessage, config: ModelConfig) -> Inference:
@@ -72,11 +88,30 @@ def read_infer_request(message: InferMessage, config: ModelConfig) -> Inference:
     try:
         rows = _batch_size(request.inputs, config)
         _check_tensors(request.inputs, data, rows, config)
+    except IncompleteElement as error:
+        raise InvalidRequest(within(config, str(error))) from None
     except InvalidRequest as error:
         raise InvalidRequest(id_prefix(request) + str(error)) from None
-    contents = [data[spec.name] for spec in config.inputs]
-    payload = tuple([content.encode() if isinstance(content, TypedContents) else content for content in contents])
-    return Inference(payload, rows, outputs, timeout)
+    return Inference(_payload(request, data, config), rows, outputs, timeout)
+
+
+def _payload(request: Any, data: Data, config: ModelConfig) -> tuple[Any, ...]:
+    if config.backend == BACKEND:
+        return tuple([_buffer(data[spec.name]) for spec in config.inputs])
+    shapes = {tensor.name: tensor.shape for tensor in request.inputs}
+    return tuple([_array(data[spec.name], spec, shapes[spec.name]) for spec in config.inputs])
+
+
+def _buffer(content: Content) -> bytes | memoryview:
+    return content.encode() if isinstance(content, TypedContents) else content  # type: ignore[return-value] # no BYTES
+
+
+def _array(content: Content, spec: TensorSpec, shape: Sequence[int]) -> NDArray[Any]:
+    if spec.datatype != BYTES:
+        return np.frombuffer(_buffer(content), DATATYPES[spec.datatype]).reshape(shape)
+    array = np.empty(len(content), object)
+    array[:] = content
+    return array.reshape(shape)
 
 
 def _check_counts(request: Any) -> None:
@@ -124,7 +159,7 @@ def _requested_outputs(requested: Sequence[Any], config: ModelConfig) -> Sequenc
         if name not in positions:
             raise InvalidRequest(f"unexpected inference output '{name}' for model '{config.name}'")
         datatype = config.outputs[positions[name]].datatype
-        if count and datatype in ("BOOL", "FP16", "BF16"):
+        if count and datatype in ("BOOL", "FP16", "BF16", BYTES):
             raise InvalidRequest(f"class result not available for output due to unsupported type '{datatype}'")
     return sorted((positions[name], count) for name, count in classes.items())
 
@@ -170,15 +205,22 @@ def _check_tensors(tensors: Sequence[Any], data: Data, rows: int, config: ModelC
                 f" but model '{config.name}' expects '{spec.datatype}'"
             )
         _check_shape(tensor, spec, rows, config)
-        _check_size(tensor, spec, rows, len(data[tensor.name]), config)
+        size = _row_size(tensor, config) * (rows % (1 << 32) or 1)  # Triton counts rows in 32 bits, and none as one
+        if spec.datatype == BYTES:
+            data[tensor.name] = _elements(data[tensor.name], size, tensor.name, config)
+        else:
+            _check_size(tensor.name, size * DATATYPES[spec.datatype].itemsize, len(data[tensor.name]), config)
+        if rows < 1:
+            raise InvalidRequest(f"inference request batch-size must be >= 1 for '{config.name}'")
 
 
 def _check_shape(tensor: Any, spec: TensorSpec, rows: int, config: ModelConfig) -> None:
     shape, wanted = tensor.shape, (rows, *spec.dims) if config.batches else spec.dims
     same_rank = len(shape) == len(wanted)
-    if same_rank and tuple(shape) == wanted:
+    fits = same_rank and all(size in (-1, given) for given, size in zip(shape, wanted, strict=True))
+    if fits and min(shape[1 if config.batches else 0 :], default=0) >= 0:
         return
-    if same_rank and all(given in (-1, size) for given, size in zip(shape, wanted, strict=True)):
+    if same_rank and all(given == -1 or size in (-1, given) for given, size in zip(shape, wanted, strict=True)):
         raise InvalidRequest(
             f"All input dimensions should be specified for input '{tensor.name}' for model '{config.name}',"
             f" got {_text(shape)}"
@@ -191,15 +233,21 @@ def _check_shape(tensor: Any, spec: TensorSpec, rows: int, config: ModelConfig) 
     )
 
 
-def _check_size(tensor: Any, spec: TensorSpec, rows: int, size: int, config: ModelConfig) -> None:
-    expected = (rows % (1 << 32) or 1) * spec.row_bytes  # Triton counts rows in 32 bits, and none as one
+def _row_size(tensor: Any, config: ModelConfig) -> int:
+    return math.prod(tensor.shape[1:] if config.batches else tensor.shape)
+
+
+def _elements(content: Any, expected: int, name: str, config: ModelConfig) -> list[bytes]:
+    elements = content if isinstance(content, list) else string_elements.split(content, expected, name, config)
+    string_elements.check_count(len(elements), expected, name, config)
+    return elements
+
+
+def _check_size(name: str, expected: int, size: int, config: ModelConfig) -> None:
     if size != expected:
         raise InvalidRequest(
-            f"input byte size mismatch for input '{tensor.name}' for model '{config.name}'."
-            f" Expected {expected}, got {size}"
+            f"input byte size mismatch for input '{name}' for model '{config.name}'. Expected {expected}, got {size}"
         )
-    if rows < 1:
-        raise InvalidRequest(f"inference request batch-size must be >= 1 for '{config.name}'")
 
 
 def _text(shape: Sequence[int]) -> str:

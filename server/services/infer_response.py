@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tritonclient.grpc import service_pb2
+
+from server.services import string_elements
+from server.tensor_types import BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,11 +32,14 @@ def build_infer_response(request: Any, inference: Inference, result: Result, mod
             strings, shape = _classify(array, classes, config.labels[spec.name], batched=config.batches)
             output.datatype = "BYTES"
             output.shape.extend(shape)
-            response.raw_output_contents.append(_serialize(strings))
+            response.raw_output_contents.append(string_elements.join(strings))
         else:
             output.datatype = spec.datatype
             output.shape.extend(array.shape)
-            response.raw_output_contents.append(array.tobytes())
+            is_bytes = spec.datatype == BYTES
+            response.raw_output_contents.append(
+                string_elements.join(array.ravel().tolist()) if is_bytes else array.tobytes()
+            )
     return response
 
 
@@ -58,8 +63,3 @@ def _class_string(score: Any, index: int, labels: Sequence[str]) -> bytes:
     value = f"{score:f}" if isinstance(score, np.floating) else str(score)  # as C++ prints numbers
     label = labels[index] if index < len(labels) else ""
     return f"{value}:{index}{':' * bool(label)}{label}".encode()
-
-
-def _serialize(strings: Sequence[bytes]) -> bytes:
-    """The BYTES data type: each element behind its length, 4 bytes, little-endian."""
-    return b"".join(struct.pack("<I", len(string)) + string for string in strings)

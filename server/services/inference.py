@@ -15,7 +15,6 @@ from tritonclient.grpc import service_pb2
 from server.errors import (
     InvalidRequest,
     ModelNotFound,
-    QueueFull,
     ServingError,
     ShuttingDown,
     Unavailable,
@@ -23,11 +22,11 @@ from server.errors import (
 )
 from server.load_error import LoadError
 from server.model_states import State
-from server.services.execution import execute
-from server.services.infer_request import id_prefix, read_infer_request
+from server.services.infer_request import read_infer_request
 from server.services.infer_response import build_infer_response
 from server.services.model_descriptions import describe_config, describe_metadata, describe_statistics
 from server.services.parameters import check_load_parameters, check_unload_parameters, parse_version
+from server.services.running import run
 from server.services.share import AT_ONCE, Share
 from server.services.streaming import answer_in_order
 from server.services.wire import InferMessage, parse_infer_message
@@ -143,18 +142,8 @@ class InferenceServicer:
         version = parse_version(request.model_version)
         with self._repository.lease(request.model_name, version) as model:
             inference = read_infer_request(message, model.config)
-            try:
-                async with share.place(model) if share else contextlib.nullcontext():
-                    reply = await execute(
-                        model,
-                        self._delivery,
-                        inference.payload,
-                        inference.rows,
-                        call.deadline,
-                        inference.timeout_seconds,
-                    )
-            except QueueFull as error:
-                raise QueueFull(id_prefix(request) + str(error)) from None
+            async with share.place(model) if share else contextlib.nullcontext():
+                reply = await run(model, self._delivery, request, inference, call.deadline)
             response = build_infer_response(request, inference, reply.result, model)
             model.statistics.succeeded(inference.rows, reply, time.monotonic_ns())
         return response

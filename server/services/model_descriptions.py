@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 def describe_metadata(config: ModelConfig, versions: Iterable[int]) -> Any:
     """A ModelMetadataResponse."""
     response = service_pb2.ModelMetadataResponse(
-        name=config.name, versions=[str(version) for version in sorted(versions)], platform=config.proto.platform
+        name=config.name,
+        versions=[str(version) for version in sorted(versions)],
+        platform=config.proto.platform or config.backend,
     )
     _add_tensors(response.inputs, config.inputs, batches=config.batches)
     _add_tensors(response.outputs, config.outputs, batches=config.batches)

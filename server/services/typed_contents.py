@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from server.errors import InvalidRequest
-from server.tensor_types import DATATYPES
+from server.tensor_types import BYTES, DATATYPES
 
 if TYPE_CHECKING:
     from server.model_config import ModelConfig
@@ -47,17 +47,17 @@ class TypedContents:
 
 def declared_datatype(tensor: Any) -> str:
     """The data type that a tensor names, as error texts have it."""
-    known = tensor.datatype in DATATYPES or tensor.datatype == "BYTES"
+    known = tensor.datatype in DATATYPES
     return str(tensor.datatype) if known else "<invalid>"
 
 
-def read_typed_contents(tensor: Any, config: ModelConfig) -> TypedContents | bytes:
-    """The `contents` of an input.
+def read_typed_contents(tensor: Any, config: ModelConfig) -> TypedContents | bytes | list[bytes]:
+    """The `contents` of an input; those of BYTES are a list of its elements.
 
     Raises:
         InvalidRequest: numbers of a type that does not go with the input's data type.
     """
-    found: TypedContents | bytes = b""
+    found: TypedContents | bytes | list[bytes] = b""
     declared = declared_datatype(tensor)
     for name, (kind, accepted) in _FIELDS.items():
         values = getattr(tensor.contents, name)
@@ -68,6 +68,5 @@ def read_typed_contents(tensor: Any, config: ModelConfig) -> TypedContents | byt
                 f"unexpected explicit tensor data for input tensor '{tensor.name}' for model '{config.name}' of type"
                 f" '{kind}', expected datatype '{declared}'"
             )
-        if declared != "BYTES":  # which no model here takes; the data type is refused later
-            found = TypedContents(values, kind, declared)
+        found = list(values) if declared == BYTES else TypedContents(values, kind, declared)
     return found

@@ -1,0 +1,151 @@
+"""An instance of a model in Python: an object of its own, made, asked and ended as Triton's python backend does."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from server import errors
+from server.engine import EngineError
+from server.errors import ModelFailed, ServingError
+from server.instance import Execution
+from server.python_backend.arguments import initialize_arguments
+from server.python_backend.request import TensorRequest
+from server.python_backend.source import import_file, importing, place
+from server.python_backend.triton_python_backend_utils import InferenceRequest, InferenceResponse, TritonError
+from server.tensor_types import DATATYPES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from server.model_config import ModelConfig
+    from server.tensor_types import TensorSpec
+
+logger = logging.getLogger(__name__)
+
+_ERRORS: dict[int, type[ServingError]] = {
+    TritonError.UNKNOWN: errors.UnknownFailure,
+    TritonError.NOT_FOUND: errors.ModelNotFound,
+    TritonError.INVALID_ARG: errors.InvalidRequest,
+    TritonError.UNAVAILABLE: errors.Unavailable,
+    TritonError.UNSUPPORTED: errors.Unsupported,
+    TritonError.ALREADY_EXISTS: errors.AlreadyExists,
+    TritonError.CANCELLED: errors.RequestCancelled,
+}
+# An array for each output, or why there are none.
+Answer = tuple["NDArray[Any]", ...] | ServingError
+
+
+class PythonInstance:
+    """One `TritonPythonModel`, used by one thread.
+
+    Each instance runs the file anew, so that instances share nothing, as they do under Triton.
+    """
+
+    def __init__(self, path: Path, config: ModelConfig, version: int, number: int) -> None:
+        self._path = path
+        self._config = config
+        self._version = version
+        self._number = number
+        self._names = {
+            "inputs": [spec.name for spec in config.inputs],
+            "outputs": [spec.name for spec in config.outputs],
+        }
+        self._model: Any = None
+
+    def open(self) -> None:
+        """Import the model's code and let it initialize.
+
+        Raises:
+            EngineError: it cannot be; tells the file and line.
+        """
+        directory = self._path.parent
+        arguments = initialize_arguments(self._config, directory.parent, self._version, self._number)
+        try:
+            with importing(directory):
+                model = import_file(self._path).TritonPythonModel()
+                if hasattr(model, "initialize"):
+                    model.initialize(arguments)
+                model.execute  # noqa: B018 - an AttributeError tells that it is missing
+        except OSError as error:
+            raise EngineError(f"{self._path.name} cannot be read: {error.strerror}") from error
+        except Exception as error:
+            raise EngineError(f"{place(error, directory)}: {_text(error)}") from error
+        self._model = model
+
+    def warm_up(self, rows: int) -> None:
+        """Ask for zeros and empty texts. Code that cannot do with them is not to blame: Triton does not ask it."""
+        tensors = tuple(_zeros(spec, rows if self._config.batches else None) for spec in self._config.inputs)
+        try:
+            self.run([TensorRequest(tensors)], [rows])
+        except Exception as error:  # noqa: BLE001 - of somebody else's code
+            logger.debug("%s: not warmed up by zeros: %s", self._config.name, _text(error))
+
+    def run(self, payloads: Sequence[TensorRequest], rows: Sequence[int]) -> Execution[Answer]:
+        """Execute one batch; a request may be answered by an error of its own.
+
+        Raises:
+            ModelFailed: the responses are not those that config.pbtxt promises.
+            Exception: whatever the model raises.
+        """
+        started_ns = time.monotonic_ns()
+        name = self._config.name
+        requests = [InferenceRequest(payload, self._names, name, self._version) for payload in payloads]
+        input_ready_ns = time.monotonic_ns()
+        responses = self._model.execute(requests)
+        computed_ns = time.monotonic_ns()
+        if not isinstance(responses, list | tuple) or len(responses) != len(requests):
+            raise ModelFailed(f"the model gave no list of {len(requests)} responses")
+        answers = [self._answer(*pair) for pair in zip(responses, rows, strict=True)]
+        return Execution(answers, started_ns, input_ready_ns, computed_ns, time.monotonic_ns())
+
+    def close(self) -> None:
+        """Let the model finalize, whatever comes of it."""
+        model, self._model = self._model, None
+        if hasattr(model, "finalize"):
+            with contextlib.suppress(Exception):
+                model.finalize()
+
+    def _answer(self, response: Any, rows: int) -> Answer:
+        if not isinstance(response, InferenceResponse):
+            return ModelFailed(f"the model gave a {type(response).__name__} instead of a response")
+        if error := response.error():
+            return _ERRORS.get(error.code(), ModelFailed)(error.message())
+        arrays = {tensor.name(): tensor.as_numpy() for tensor in response.output_tensors()}
+        try:
+            checked = [_checked(arrays, spec, rows if self._config.batches else None) for spec in self._config.outputs]
+        except ModelFailed as failure:
+            return failure
+        return tuple(checked)
+
+
+def _zeros(spec: TensorSpec, rows: int | None) -> NDArray[Any]:
+    shape = [1 if dim < 0 else dim for dim in spec.dims]
+    dtype = DATATYPES[spec.datatype]
+    return np.full([*([] if rows is None else [rows]), *shape], b"" if dtype.hasobject else 0, dtype)
+
+
+def _checked(arrays: dict[str, NDArray[Any]], spec: TensorSpec, rows: int | None) -> NDArray[Any]:
+    if spec.name not in arrays:
+        raise ModelFailed(f"the model gave no output {spec.name}")
+    array = arrays[spec.name]
+    is_text = spec.datatype == "BYTES" and array.dtype.kind in "OSU"
+    if array.dtype != DATATYPES[spec.datatype] and not is_text:
+        raise ModelFailed(f"output {spec.name} of the model has type {array.dtype}, config.pbtxt says {spec.datatype}")
+    expected = spec.dims if rows is None else (rows, *spec.dims)
+    if len(array.shape) != len(expected) or any(e not in (-1, s) for s, e in zip(array.shape, expected, strict=True)):
+        raise ModelFailed(f"output {spec.name} of the model has shape {list(array.shape)}, expected {list(expected)}")
+    return array
+
+
+def _text(error: BaseException) -> str:
+    """An error as its last line tells it, in one line."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[-1]}" if lines else type(error).__name__
