@@ -46,8 +46,9 @@ def phases(rates: Sequence[float], seconds: Sequence[float], seed: int) -> Sched
     borders = np.concatenate([[0.0], np.cumsum(seconds)])
     arrivals = poisson(1.0, float(expected[-1]), seed)
     phase = np.searchsorted(expected, arrivals, side="right") - 1
-    due: Schedule = borders[phase] + (arrivals - expected[phase]) / np.asarray(rates, float)[phase]
-    return np.minimum(due, np.nextafter(borders[-1], 0))  # rounding must not carry one beyond the end
+    due: Schedule = borders[phase] + (arrivals - expected[phase]) / np.asarray(rates, np.float64)[phase]
+    np.minimum(due, np.nextafter(borders[-1], 0), out=due)  # rounding must not carry one beyond the end
+    return due
 
 
 def burst(rate: float, seconds: float, seed: int) -> Schedule:

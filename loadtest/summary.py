@@ -1,67 +1,156 @@
-"""From a trace to what it says: percentiles, errors, and whether the measurement can be believed."""
+"""From runs to what they say: percentiles, errors, whether the measurement can be believed, and the verdict."""
 
 from __future__ import annotations
 
-from collections import Counter
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from loadtest.early_stopping import requests_needed
+from loadtest.percentiles import intervals_ms, percentiles_ms
+from loadtest.validity import conditions
+from loadtest.verdict import judge_run, overall
+
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Sequence
 
-    from loadtest.generator import Trace
+    from loadtest.objective import Objective
+    from loadtest.run import Run
+    from loadtest.trace import Trace
 
-_PERCENTILES = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p999": 99.9, "max": 100.0}
-_MOST_CLIENT_CPU = 0.8  # of one core; a busier client measures itself
-_LEAST_ACHIEVED = 0.99
+_HEADLINE = (
+    "offered_rate",
+    "achieved_rate",
+    "latency_ms",
+    "service_ms",
+    "errors",
+    "dropped",
+    "client_cpu",
+    "requests",
+)
 
 
-def summarize(trace: Trace, objective_ms: float | None = None) -> dict[str, Any]:
-    """The run's summary; its keys are those of summary.json.
+def summarize(
+    runs: Sequence[Run],
+    objective: Objective | None = None,
+    *,
+    scenario: str = "",
+    findings: dict[str, Any] | None = None,
+    headline: int = -1,
+) -> dict[str, Any]:
+    """What summary.json says of the runs of a scenario, the verdict first.
 
-    `latency_ms` counts from the instant at which a request was due, `service_ms` from when it was sent. A request that
-    failed or was dropped never gets an answer, so its latency is infinite (written as null). `verdict` is "met",
-    "missed" or "invalid"; `reasons` tells why the latter.
+    Percentiles are of the response time (`latency_ms`, from the instant at which a request was due) and of the service
+    time (`service_ms`, from when it was sent), in milliseconds. A request that failed or was dropped never got an
+    answer: it counts as infinitely late, and a percentile that falls on one is null, as is one that too few requests
+    tell.
+
+    Args:
+        runs: At least one.
+        objective: What was promised.
+        scenario: Its name.
+        findings: The scenario's own numbers.
+        headline: Which run stands at the top.
     """
-    answered = trace.status == "OK"
-    latency = np.where(answered, trace.done - trace.due, np.inf) * 1e3
-    service = np.where(answered, trace.done - trace.sent, np.inf) * 1e3
-    reasons = _doubts(trace, objective_ms)
-    met = objective_ms is None or float(np.quantile(latency, 0.99, method="higher")) <= objective_ms
-    statuses = Counter(trace.status.tolist())
-    span = float(trace.due[-1]) or 1.0
+    described = [describe_run(run, objective) for run in runs]
+    judged = [each for each in described if each["judged"]] or described
+    verdict = overall(each["verdict"] for each in judged)
+    several = len(runs) > 1
+    reasons = [f"{each['label']}: {reason}" if several else reason for each in judged for reason in each["reasons"]]
+    top = described[headline]
     return {
-        "verdict": "invalid" if reasons else "met" if met else "missed",
+        "scenario": scenario,
+        "verdict": verdict,
         "reasons": reasons,
-        "objective_ms": objective_ms,
-        "requests": len(trace.due),
-        "offered_rate": len(trace.due) / span,
-        "achieved_rate": float(answered.sum()) / max(span, float(np.nanmax(trace.done, initial=0.0))),
-        "latency_ms": _percentiles(latency),
-        "service_ms": _percentiles(service),
-        "errors": {code: count for code, count in sorted(statuses.items()) if code not in ("OK", "DROPPED")},
-        "dropped": statuses["DROPPED"],
-        "client_cpu": trace.client_cpu,
+        "partial": any(run.partial for run in runs),
+        **{key: top[key] for key in _HEADLINE},
+        "objective": _objective(objective),
+        "findings": findings or {},
+        "headline": headline % len(runs),
+        "runs": described,
     }
 
 
-def _percentiles(values_ms: NDArray[np.float64]) -> dict[str, float | None]:
-    found = {name: float(np.percentile(values_ms, rank, method="higher")) for name, rank in _PERCENTILES.items()}
-    return {name: value if np.isfinite(value) else None for name, value in found.items()}
+def describe_run(run: Run, objective: Objective | None = None) -> dict[str, Any]:
+    """What summary.json says of one run."""
+    good = np.asarray(run.good)
+    trace = run.trace.select(good[run.trace.message]) if not good.all() else run.trace
+    found = conditions(run, objective)
+    counts = trace.outcome_counts()
+    span = max(run.seconds, float(np.nanmax(trace.done, initial=0.0)))
+    decision = objective.decide(trace) if objective else None
+    bad = run.trace.select(~good[run.trace.message])
+    verdict = judge_run(trace, bad, objective, [each.text for each in found if not each.valid])
+    return {
+        "label": run.label,
+        "verdict": verdict.word,
+        "reasons": list(verdict.reasons),
+        "rate": run.rate,
+        "concurrency": run.concurrency,
+        "seed": run.seed,
+        "seconds": run.seconds,
+        "requests": len(trace),
+        "images": int(np.asarray(run.images)[trace.message].sum()),
+        "offered_rate": len(trace) / run.seconds,
+        "achieved_rate": counts.get("OK", 0) / span,
+        "goodput_rate": (len(trace) - objective.misses(trace)) / span if objective else None,
+        "latency_ms": percentiles_ms(trace.response_seconds),
+        "latency_interval_ms": intervals_ms(trace.response_seconds),
+        "service_ms": percentiles_ms(trace.service_seconds),
+        "lag_ms": percentiles_ms(trace.lag_seconds),
+        "errors": {name: count for name, count in sorted(counts.items()) if name not in ("OK", "DROPPED")},
+        "dropped": counts.get("DROPPED", 0),
+        "client_cpu": run.conditions.client_cpu,
+        "warm_up_seconds": run.warm_up_seconds,
+        "partial": run.partial,
+        "judged": run.judged,
+        "decision": decision.value if decision else None,
+        "misses": objective.misses(trace) if objective else None,
+        "requests_needed": _requests_needed(trace, objective),
+        "conditions": [dataclasses.asdict(each) for each in found],
+        "bad_input": _bad_input(bad),
+        "kinds": _kinds(run),
+        "server": dataclasses.asdict(run.server) | {"mean_batch": run.server.mean_batch} if run.server else None,
+    }
 
 
-def _doubts(trace: Trace, objective_ms: float | None) -> list[str]:
-    """Why the client, and not the server, may have been what was measured."""
-    doubts = []
-    lag_ms = (trace.sent - trace.due)[~np.isnan(trace.sent)] * 1e3
-    most_lag_ms = max(1.0, 0.05 * (objective_ms or 100.0))
-    lag = float(np.percentile(lag_ms, 99)) if len(lag_ms) else 0.0
-    if lag > most_lag_ms:
-        doubts.append(f"the client sent late: p99 of its lag is {lag:.1f} ms, more than {most_lag_ms:.1f}")
-    if trace.client_cpu > _MOST_CLIENT_CPU:
-        doubts.append(f"the client was busy for {trace.client_cpu:.0%} of the time, more than {_MOST_CLIENT_CPU:.0%}")
-    sent = float((~np.isnan(trace.sent)).mean())
-    if sent < _LEAST_ACHIEVED:
-        doubts.append(f"only {sent:.1%} of the requests could be sent")
-    return doubts
+def _requests_needed(trace: Trace, objective: Objective | None) -> int | None:
+    return requests_needed(objective.misses(trace), objective.quantile, objective.confidence) if objective else None
+
+
+def _objective(objective: Objective | None) -> dict[str, float] | None:
+    if objective is None:
+        return None
+    return {
+        "limit_ms": objective.limit_seconds * 1e3,
+        "quantile": objective.quantile,
+        "most_errors": objective.most_errors,
+        "confidence": objective.confidence,
+    }
+
+
+def _bad_input(trace: Trace) -> dict[str, Any] | None:
+    """How bad input fared: how much of it was refused as it should be, how fast, and what became of the rest."""
+    if not len(trace):
+        return None
+    counts = trace.outcome_counts()
+    return {
+        "requests": len(trace),
+        "refused": counts.get("OK", 0),
+        "wrong": {name: count for name, count in sorted(counts.items()) if name != "OK"},
+        "latency_ms": percentiles_ms(trace.response_seconds),
+    }
+
+
+def _kinds(run: Run) -> dict[str, Any]:
+    """The latency of each kind of request, where there are several."""
+    names = np.asarray(run.kinds)[run.trace.message]
+    kinds = sorted(set(run.kinds))
+    if len(kinds) < 2:  # noqa: PLR2004 - one kind is the whole run
+        return {}
+    traces = {kind: run.trace.select(names == kind) for kind in kinds}
+    return {
+        kind: {"requests": len(trace), "latency_ms": percentiles_ms(trace.response_seconds)}
+        for kind, trace in traces.items()
+    }

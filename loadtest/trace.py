@@ -102,3 +102,7 @@ def read_rows(rows: NDArray[np.void]) -> Trace:
     rows = rows[~np.isnan(rows["due"])]
     rows = rows[np.argsort(rows["due"], kind="stable")]
     return Trace(*(rows[column].copy() for column in ROW.names or ()))
+
+
+NOTHING = read_rows(np.empty(0, ROW))
+"""A trace without requests."""

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.schedule import SCHEDULES, poisson
+from loadtest.schedule import SCHEDULES, burst, phases, poisson, replay
 
 RATES = st.floats(0.5, 500)
 SECONDS = st.floats(0.1, 20)
@@ -19,6 +19,55 @@ def test_every_schedule_ascends_within_its_duration(name: str, rate: float, seco
 
     assert (np.diff(due) >= 0).all()
     assert ((due >= 0) & (due < seconds)).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "share"), [("poisson", 1), ("constant", 1), ("burst", 1), ("step", 0.6), ("ramp", 0.5)]
+)
+def test_a_schedule_has_its_rate(name: str, share: float) -> None:
+    """The number of arrivals is what the rate gives: on average all of it, three fifths for steps, half for a ramp."""
+    expected = 100 * 200 * share
+
+    assert len(SCHEDULES[name](100, 200, 7)) == pytest.approx(expected, abs=4 * expected**0.5)
+
+
+def test_bursts_are_four_times_the_mean() -> None:
+    """A fifth of each ten seconds has four fifths of the arrivals."""
+    phase = burst(200, 200, seed=1) % 10
+
+    assert ((phase >= 4) & (phase < 6)).mean() == pytest.approx(0.8, abs=0.02)
+
+
+@given(rates=st.lists(st.floats(0, 100), min_size=1, max_size=5), seed=st.integers(0, 100))
+def test_each_phase_has_its_own_rate(rates: list[float], seed: int) -> None:
+    """Arrivals lie in the phases as their rates say, and none in a phase without any."""
+    due = phases(rates, [10.0] * len(rates), seed)
+
+    counts = np.histogram(due, bins=10.0 * np.arange(len(rates) + 1))[0]
+    expected = 10 * np.array(rates)
+    assert (np.abs(counts - expected) <= 7 * np.sqrt(expected + 1)).all()
+    assert (np.diff(due) >= 0).all()
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30))
+def test_a_replay_keeps_the_gaps(instants: list[float]) -> None:
+    """Arrivals are replayed from zero on, in order, with the gaps that they had."""
+    due = replay(instants)
+
+    assert due[0] == 0
+    np.testing.assert_allclose(np.diff(due), np.diff(np.sort(instants)), atol=1e-6)
+
+
+def test_a_replay_can_have_another_rate() -> None:
+    """At twice the rate every gap is half as long."""
+    np.testing.assert_allclose(replay([5.0, 6.0, 9.0], rate=1.0), [0, 0.5, 2])
+
+
+@pytest.mark.parametrize("instants", [[], [1.0, float("nan")]])
+def test_what_is_no_schedule_is_told(instants: list[float]) -> None:
+    """Nothing, and what is no number, cannot be replayed."""
+    with pytest.raises(ValueError, match="instants"):
+        replay(instants)
 
 
 @given(seed=st.integers(0, 1000))

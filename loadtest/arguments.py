@@ -1,0 +1,125 @@
+"""What commands that offer load have in common, and how their values are written."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from client.image_files import find_images
+from loadtest.objective import Objective
+from loadtest.target import PAYLOADS
+
+_UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_MOST_PORT = 65535
+
+
+def add_load_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say where load goes, what it is made of and how it is sent."""
+    target = parser.add_argument_group("the server")
+    target.add_argument("--url", default="127.0.0.1:8001", help="HOST:PORT of its gRPC port (default %(default)s)")
+    target.add_argument(
+        "--model", action="append", default=[], help="its model (default: the only one); repeat for more"
+    )
+    target.add_argument("--api", choices=("classify", "v2"), help="default: the one that takes the payload")
+    target.add_argument("--server-pid", type=int, help="its process, if it is to be bound to --server-cpus")
+    target.add_argument("--server-cpus", type=cpus, default=frozenset(), help="cores for the server, for example 0")
+    payload = parser.add_argument_group("what is sent")
+    payload.add_argument("--payload", choices=PAYLOADS, help="default: image, or tensors where it takes no images")
+    payload.add_argument("--images", nargs="+", default=[], help="files or directories (default: pictures made for it)")
+    payload.add_argument("--batch-sizes", type=sizes, help="images in a request, for example 1,2,4 (default 1)")
+    payload.add_argument("--seed", type=int, default=0, help="of schedules, pictures and order (default 0)")
+    sending = parser.add_argument_group("how it is sent")
+    sending.add_argument("--processes", type=whole, default=1, help="that send (default 1)")
+    sending.add_argument("--cpus", type=cpus, default=frozenset(), help="cores for the senders, for example 1")
+    sending.add_argument("--deadline", type=duration, default=10.0, help="of each request (default 10s)")
+    sending.add_argument("--most-in-flight", type=whole, default=500, help="requests; more are dropped (default 500)")
+    sending.add_argument("--warm-up", type=duration_or_none, default=30.0, help="at most (default 30s; 0 for none)")
+    sending.add_argument("--compare-every", type=int, help="of how many answers one is held against that at rest")
+    sending.add_argument("--no-calibration", action="store_true", help="do not measure what this client can send")
+    result = parser.add_argument_group("what it says")
+    result.add_argument("--objective", type=duration, metavar="TIME", help="to meet, for example 100ms")
+    result.add_argument("--percentile", type=percentile, default=0.99, help="that meets it (default 99)")
+    result.add_argument("--output", type=Path, metavar="DIR", help="for the report and its data")
+    result.add_argument("--metrics-port", type=port, help="serve loadgen_* metrics there, for example 9103")
+
+
+def objective(arguments: argparse.Namespace) -> Objective | None:
+    """What the user promised."""
+    return None if arguments.objective is None else Objective(arguments.objective, arguments.percentile)
+
+
+def image_files(arguments: argparse.Namespace) -> list[Path]:
+    """The user's images; none when pictures are to be made.
+
+    Raises:
+        ValueError: A file is not there, or a directory holds no images.
+    """
+    files = [Path(path) for path in find_images(arguments.images)]
+    if missing := [str(path) for path in files if not path.is_file()]:
+        raise ValueError(f"no such file: {missing[0]}")
+    if arguments.images and not files:
+        raise ValueError("no images found")
+    return files
+
+
+def positive(text: str) -> float:
+    """A number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a number above 0, got {text!r}")
+    return value
+
+
+def duration(text: str) -> float:
+    """A time above 0, in seconds: `500ms`, `30s`, `2m`, `1h`, or a number of seconds."""
+    for unit, factor in _UNITS.items():
+        number = text.removesuffix(unit)
+        if number != text and number.replace(".", "", 1).isdigit():
+            return positive(number) * factor
+    return positive(text)
+
+
+def duration_or_none(text: str) -> float:
+    """A time, which may be 0."""
+    return 0.0 if text in ("0", "0s") else duration(text)
+
+
+def percentile(text: str) -> float:
+    """99 or p99 to 0.99."""
+    value = positive(text.removeprefix("p")) / 100
+    if value >= 1:
+        raise argparse.ArgumentTypeError(f"must be below 100, got {text!r}")
+    return value
+
+
+def whole(text: str) -> int:
+    """A whole number above 0."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"must be a whole number above 0, got {text!r}")
+    return int(text)
+
+
+def port(text: str) -> int:
+    """A port; 0 for any that is free."""
+    if not text.isdecimal() or int(text) > _MOST_PORT:
+        raise argparse.ArgumentTypeError(f"must be a port, got {text!r}")
+    return int(text)
+
+
+def sizes(text: str) -> tuple[int, ...]:
+    """`1,2,4` to whole numbers above 0."""
+    return tuple(whole(part) for part in text.split(","))
+
+
+def cpus(text: str) -> frozenset[int]:
+    """`0,2-3` to the numbers of cores."""
+    numbers: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        if not first.isdecimal() or not (last or first).isdecimal():
+            raise argparse.ArgumentTypeError(f"must be cores such as 0,2-3, got {text!r}")
+        numbers.update(range(int(first), int(last or first) + 1))
+    return frozenset(numbers)

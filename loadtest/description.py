@@ -1,0 +1,72 @@
+"""A summary as a few lines for a person."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_SHOWN = ("p50", "p90", "p95", "p99", "p999", "max")
+
+
+def describe(summary: dict[str, Any]) -> str:
+    """The summary as text."""
+    runs = summary["runs"]
+    lines = [*_table(runs)] if len(runs) > 1 else [*_single(summary)]
+    lines += [f"{name.replace('_', ' ')}: {_value(value)}" for name, value in summary["findings"].items()]
+    if bad := runs[summary["headline"]]["bad_input"]:
+        lines.append(f"bad input: {bad['refused']} of {bad['requests']} refused as it should be")
+    if summary["partial"]:
+        lines.append("interrupted: this is only what was seen until then")
+    lines.append(_verdict(summary))
+    return "\n".join(lines)
+
+
+def _single(summary: dict[str, Any]) -> list[str]:
+    offered, achieved = summary["offered_rate"], summary["achieved_rate"]
+    lines = [
+        f"{summary['requests']} requests: {offered:.1f}/s offered, {achieved:.1f}/s answered",
+        f"errors: {_value(summary['errors'])}; dropped: {summary['dropped']}",
+        f"CPU of this client: {summary['client_cpu']:.0%} of a core",
+    ]
+    for name, key in (("latency (from due)", "latency_ms"), ("service (from sent)", "service_ms")):
+        values = "  ".join(f"{rank} {milliseconds(summary[key][rank])}" for rank in _SHOWN)
+        lines.append(f"{name:>20}: {values}  ms")
+    return lines
+
+
+def _table(runs: list[dict[str, Any]]) -> list[str]:
+    width = max(len(run["label"]) for run in runs)
+    head = "".join(f"{name:>9}" for name in ("offered", "answered", "p50 ms", "p99 ms", "max ms", "errors", "dropped"))
+    lines = [f"{'':{width}}{head}  verdict"]
+    for run in runs:
+        latency = run["latency_ms"]
+        numbers = [f"{run['offered_rate']:.1f}", f"{run['achieved_rate']:.1f}"]
+        numbers += [milliseconds(latency[rank]) for rank in ("p50", "p99", "max")]
+        numbers += [str(sum(run["errors"].values())), str(run["dropped"])]
+        lines.append(f"{run['label']:{width}}{''.join(f'{number:>9}' for number in numbers)}  {run['verdict']}")
+    return lines
+
+
+def _verdict(summary: dict[str, Any]) -> str:
+    objective, reasons = summary["objective"], summary["reasons"]
+    said = "\n".join(f"  {reason}" for reason in reasons)
+    promise = (
+        f"objective: p{objective['quantile'] * 100:g} of at most {objective['limit_ms']:g} ms: " if objective else ""
+    )
+    if summary["verdict"] == "invalid":
+        return f"{promise}invalid: this says little about the server, as\n{said}"
+    if summary["verdict"] == "missed":
+        return f"{promise}missed\n{said}"
+    return f"{promise}met" if objective else "valid: nothing but the server was measured"
+
+
+def milliseconds(value: float | None) -> str:
+    """A latency; a dash where it is infinite or too few requests tell it."""
+    return "-" if value is None else f"{value:.1f}"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_value(each)}" for name, each in value.items()) or "none"
+    if isinstance(value, list):
+        return ", ".join(_value(each) for each in value) or "none"
+    return f"{value:.1f}" if isinstance(value, float) else "-" if value is None else str(value)

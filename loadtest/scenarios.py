@@ -1,0 +1,204 @@
+"""The scenarios: each is a few runs in a session, and what they find."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from loadtest import recovery, schedule
+from loadtest.reload import reloading
+from loadtest.schedule import SCHEDULES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from loadtest.objective import Objective
+    from loadtest.run import Run
+    from loadtest.schedule import Schedule
+    from loadtest.session import Session
+
+Findings: TypeAlias = dict[str, Any]
+
+_SWEEP = (1, 2, 4, 8, 16, 32)
+_OFFLINE_CALLERS_PER_BATCH = 2
+_PEAK_SHARES = (0.25, 0.5, 0.75, 0.9)
+_OVERLOAD = 1.5
+_PEAK_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the user asks of a scenario.
+
+    Attributes:
+        rate: Requests a second; None where the scenario finds its own.
+        seconds: Of each run.
+        seed: Of the schedules.
+        objective: What was promised.
+        instants: To be replayed, in seconds.
+    """
+
+    rate: float | None
+    seconds: float
+    seed: int = 0
+    objective: Objective | None = None
+    instants: Schedule | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A scenario by name.
+
+    Attributes:
+        text: What it tells, for --help.
+        run: Does it; gives the scenario's own numbers.
+        rate: Requests a second where the user names none; None when the scenario needs none.
+        batch_sizes: Images in a request where the user names none.
+        bad_share: The share of requests that are bad input.
+        compare_every: Of how many answers one is held against the answer at rest.
+    """
+
+    text: str
+    run: Callable[[Session, Plan], Findings]
+    rate: float | None = 20.0
+    batch_sizes: tuple[int, ...] = (1,)
+    bad_share: float = 0.0
+    compare_every: int = 0
+
+
+def _scheduled(name: str) -> Callable[[Session, Plan], Findings]:
+    def run(session: Session, plan: Plan) -> Findings:
+        rate = _rate(plan)
+        session.warm_up(rate)
+        due = SCHEDULES[name](rate, plan.seconds, plan.seed)
+        session.open_loop(due, plan.seconds, label=name, seed=plan.seed)
+        return {}
+
+    return run
+
+
+def _replay(session: Session, plan: Plan) -> Findings:
+    due = schedule.replay([] if plan.instants is None else plan.instants.tolist(), plan.rate)
+    seconds = float(due[-1]) + 1e-9
+    rate = len(due) / seconds
+    session.warm_up(rate)
+    session.open_loop(due, seconds, label="replay")
+    return {"replayed_seconds": seconds}
+
+
+def _single(session: Session, plan: Plan) -> Findings:
+    _warm_up_closed(session)
+    session.closed_loop(1, plan.seconds, label="one caller")
+    return {}
+
+
+def _offline(session: Session, plan: Plan) -> Findings:
+    _warm_up_closed(session)
+    run = session.closed_loop(_offline_callers(session), plan.seconds, label="offline")
+    return {"images_per_second": _images_per_second(run)}
+
+
+def _sweep(session: Session, plan: Plan) -> Findings:
+    _warm_up_closed(session)
+    rates = {}
+    for callers in _SWEEP:
+        run = session.closed_loop(callers, plan.seconds / len(_SWEEP), label=f"{callers} callers")
+        rates[callers] = _images_per_second(run)
+    return {"images_per_second_by_callers": rates}
+
+
+def _server(session: Session, plan: Plan) -> Findings:
+    peak = _find_peak(session, plan)
+    for share in _PEAK_SHARES:
+        rate = share * peak
+        due = schedule.poisson(rate, plan.seconds, plan.seed)
+        session.open_loop(due, plan.seconds, label=f"{share:.0%} of the peak", rate=rate, seed=plan.seed)
+    return {"peak_rate": peak}
+
+
+def _burst(session: Session, plan: Plan) -> Findings:
+    rate = _rate(plan)
+    session.warm_up(rate)
+    run = session.open_loop(
+        schedule.burst(rate, plan.seconds, plan.seed), plan.seconds, label="bursts", rate=rate, seed=plan.seed
+    )
+    return recovery.findings(run, plan.objective)
+
+
+def _overload(session: Session, plan: Plan) -> Findings:
+    peak = _find_peak(session, plan)
+    rate = _OVERLOAD * peak
+    due = schedule.poisson(rate, plan.seconds, plan.seed)
+    run = session.open_loop(due, plan.seconds, label=f"{_OVERLOAD:g} times the peak", rate=rate, seed=plan.seed)
+    return {"peak_rate": peak, **recovery.rejections(run)}
+
+
+def _soak(session: Session, plan: Plan) -> Findings:
+    rate = _rate(plan)
+    session.warm_up(rate)
+    due = schedule.poisson(rate, plan.seconds, plan.seed)
+    run = session.open_loop(due, plan.seconds, label="soak", rate=rate, seed=plan.seed)
+    return recovery.drift(run)
+
+
+def _reload(session: Session, plan: Plan) -> Findings:
+    rate = _rate(plan)
+    session.warm_up(rate)
+    due = schedule.poisson(rate, plan.seconds, plan.seed)
+    with reloading(session.target) as reloads:
+        session.open_loop(due, plan.seconds, label="reloads", rate=rate, seed=plan.seed)
+    return reloads.findings()
+
+
+def _rate(plan: Plan) -> float:
+    if plan.rate is None:
+        raise ValueError("this scenario needs a rate")
+    return plan.rate
+
+
+def _warm_up_closed(session: Session) -> None:
+    """Settle with a short closed loop: no rate is known that the server carries."""
+    session.discard(lambda: session.closed_loop(1, 2.0, label="warm-up"))
+
+
+def _find_peak(session: Session, plan: Plan) -> float:
+    """Requests a second that the server answers when callers wait for it; the user's rate if one was given."""
+    if plan.rate is not None:
+        session.warm_up(plan.rate / 2)
+        return plan.rate
+    _warm_up_closed(session)
+    run = session.closed_loop(_offline_callers(session), _PEAK_SECONDS, label="peak", judged=False)
+    return float(np.count_nonzero(run.trace.ok)) / run.seconds
+
+
+def _offline_callers(session: Session) -> int:
+    return _OFFLINE_CALLERS_PER_BATCH * session.target.models[0].images_per_request
+
+
+def _images_per_second(run: Run) -> float:
+    answered = run.trace.message[run.trace.ok]
+    return float(np.asarray(run.images)[answered].sum()) / max(run.seconds, float(np.nanmax(run.trace.done, initial=0)))
+
+
+SCENARIOS = {
+    "poisson": Scenario("independent callers at a rate", _scheduled("poisson")),
+    "constant": Scenario("evenly spaced requests at a rate", _scheduled("constant")),
+    "step": Scenario("five steps up to a rate", _scheduled("step")),
+    "ramp": Scenario("from nothing to a rate", _scheduled("ramp")),
+    "burst": Scenario("four times the mean rate for a fifth of the time, and how soon it recovers", _burst),
+    "replay": Scenario("the arrivals in a file of instants (--schedule)", _replay, rate=None),
+    "single": Scenario("one caller that waits for each answer", _single, rate=None),
+    "offline": Scenario("as many images a second as it answers", _offline, rate=None),
+    "sweep": Scenario("1 to 32 callers that wait for each answer", _sweep, rate=None),
+    "server": Scenario("Poisson arrivals at 25, 50, 75 and 90 % of the peak", _server, rate=None),
+    "overload": Scenario("1.5 times the peak: what it still answers, and how fast it refuses", _overload, rate=None),
+    "soak": Scenario("a rate for long: does it drift", _soak),
+    "mixed-batches": Scenario("requests of 1, 2, 4 and 8 images", _scheduled("poisson"), batch_sizes=(1, 2, 4, 8)),
+    "mixed-models": Scenario("several models at once (--model A --model B)", _scheduled("poisson")),
+    "bad-input": Scenario("a tenth of the requests is bad input", _scheduled("poisson"), bad_share=0.1),
+    "reload": Scenario("the model is loaded again and again meanwhile", _reload),
+    "verify": Scenario("every answer is held against the answer at rest", _scheduled("poisson"), compare_every=1),
+}
+"""What `python -m loadtest run` offers."""

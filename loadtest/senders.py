@@ -1,0 +1,153 @@
+"""The sending processes: started once, given one run after another, and watched from outside while they work."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import multiprocessing.connection
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from loadtest import sender
+from loadtest.target import TargetError
+from loadtest.trace import empty_rows, read_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from multiprocessing.connection import Connection
+    from types import TracebackType
+    from typing import Self
+
+    from numpy.typing import NDArray
+
+    from loadtest.schedule import Schedule
+    from loadtest.sender import Order, Report, SenderSettings
+    from loadtest.trace import Trace
+
+_START_SECONDS = 30.0
+_LEAD_SECONDS = 0.05  # from the order to the start of a run, so that every process is there in time
+_LOOK_SECONDS = 0.5
+_MOST_CLOSED_RATE = 10_000  # requests a second for which a closed loop has room
+
+Watch: TypeAlias = "Callable[[NDArray[np.void], float], bool]"
+"""Called twice a second with the rows and the seconds since the start; False stops the run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What the senders did: the trace, the CPU share of the busiest, how far the clocks drifted, whether cut short."""
+
+    trace: Trace
+    cpu: float
+    clock_drift: float
+    stopped: bool
+
+
+class Senders:
+    """Processes that send; use as a context manager.
+
+    Raises:
+        TargetError: The server cannot be reached.
+    """
+
+    def __init__(self, settings: SenderSettings, processes: int = 1) -> None:
+        share = replace(settings, most_in_flight=max(1, settings.most_in_flight // processes))
+        self._directory = tempfile.TemporaryDirectory(prefix="loadtest-")
+        self._runs = 0
+        self._stack = contextlib.ExitStack()
+        self._connections = [self._start(share) for _ in range(processes)]
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as stack:
+            stack.callback(self.close)
+            for connection in self._connections:
+                if not connection.poll(_START_SECONDS):
+                    raise TargetError(f"no connection within {_START_SECONDS:g} s")
+                connection.recv()
+            stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the processes."""
+        self._stack.close()
+        self._directory.cleanup()
+
+    def _start(self, settings: SenderSettings) -> Connection:
+        # Spawned, not forked: gRPC does not survive a fork.
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=sender.main, args=(settings, theirs), daemon=True)
+        process.start()
+        theirs.close()
+        self._stack.callback(process.join)
+        self._stack.callback(ours.close)  # ... which ends the process
+        return ours
+
+    def open_loop(self, due: Schedule, watch: Watch) -> Sent:
+        """Send a request at each instant of `due` (seconds, ascending) and wait for the last answer."""
+        rows, file = self._rows(len(due))
+        rows["due"] = due
+        return self._run(rows, sender.Order(file, len(rows), 0, len(self._connections), 0.0), watch)
+
+    def closed_loop(self, callers: int, seconds: float, watch: Watch) -> Sent:
+        """Let `callers` send for `seconds`, each its next request when its last one has ended."""
+        rows, file = self._rows(int(seconds * _MOST_CLOSED_RATE) + callers)
+        every = min(callers, len(self._connections))
+        return self._run(rows, sender.Order(file, len(rows), 0, every, 0.0, seconds, callers), watch)
+
+    def _rows(self, count: int) -> tuple[NDArray[np.void], Path]:
+        self._runs += 1
+        file = Path(self._directory.name) / str(self._runs)
+        return empty_rows(count, file), file
+
+    def _run(self, rows: NDArray[np.void], order: Order, watch: Watch) -> Sent:
+        start = time.perf_counter() + _LEAD_SECONDS
+        connections = self._connections[: order.every]
+        for number, connection in enumerate(connections):
+            callers = len(range(number, order.callers, order.every))
+            connection.send(replace(order, first=number, start=start, callers=callers))
+        reports, cut = self._wait(connections, rows, start, watch)
+        if cut is not None:
+            rows["due"][~(rows["due"] <= cut)] = np.nan  # what was not yet due has not been missed
+        trace = read_rows(rows)
+        order.file.unlink()
+        steady = max(report.steady_seconds for report in reports)
+        return Sent(
+            trace=trace,
+            cpu=max(report.cpu_seconds / max(report.steady_seconds, 1e-9) for report in reports),
+            clock_drift=max(abs(report.wall_seconds - report.steady_seconds) for report in reports) / max(steady, 1e-9),
+            stopped=any(report.stopped for report in reports),
+        )
+
+    def _wait(
+        self, connections: Sequence[Connection], rows: NDArray[np.void], start: float, watch: Watch
+    ) -> tuple[list[Report], float | None]:
+        """Each sender's report, and when the run was stopped if it was."""
+        reports: list[Report] = []
+        waiting, cut = list(connections), None
+        while waiting:
+            ready = multiprocessing.connection.wait(waiting, _LOOK_SECONDS)
+            reports += [connection.recv() for connection in waiting if connection in ready]
+            waiting = [connection for connection in waiting if connection not in ready]
+            elapsed = time.perf_counter() - start
+            if not watch(rows, elapsed) and cut is None:
+                cut = elapsed
+                for connection in waiting:
+                    connection.send(None)
+        return reports, cut
+
+
+def ended(rows: NDArray[np.void], elapsed_seconds: float) -> Trace:
+    """The requests that have ended by now; one that should have left and did not counts as dropped."""
+    over = ~np.isnan(rows["done"]) | (np.isnan(rows["sent"]) & (rows["due"] < elapsed_seconds - 1.0))
+    return read_rows(rows[over])

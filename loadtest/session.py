@@ -1,0 +1,277 @@
+"""Runs against one target, one after another, with the same senders: what scenarios and the search are made of."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+import grpc
+import numpy as np
+
+from loadtest import schedule, server_statistics, warm_up
+from loadtest.host import HostWatch, pin_process
+from loadtest.run import Conditions, Run
+from loadtest.sender import SenderSettings
+from loadtest.senders import Senders, ended
+from loadtest.target import CHANNEL_OPTIONS
+from loadtest.trace import NOTHING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import FrameType, TracebackType
+    from typing import Self
+
+    from numpy.typing import NDArray
+
+    from loadtest.schedule import Schedule
+    from loadtest.senders import Sent, Watch
+    from loadtest.target import Target
+    from loadtest.trace import Trace
+    from loadtest.workload import Workload
+
+_PROBE_LEAD_SECONDS = 2.0
+_Result = TypeVar("_Result")
+
+
+class Interrupted(Exception):  # noqa: N818 - it is no error that somebody has seen enough
+    """Somebody asked to stop; what was seen until then is in the session's last run, which is partial."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to send.
+
+    Attributes:
+        processes: That send; more than one only where one is too slow.
+        deadline_seconds: Of each call.
+        most_in_flight: Calls; one that is due beyond that is dropped.
+        compare_every: Of how many answers one is held against the answer at rest; 0 for none.
+        cpus: Cores that the senders are bound to; empty for all.
+        server_pid: The server's process, if it is to be bound, too.
+        server_cpus: Cores that it is bound to.
+        warm_up_seconds: The longest warm-up; 0 for none.
+        ceiling_rate: What the generator reaches against a server that does nothing; None when it was not measured.
+    """
+
+    processes: int = 1
+    deadline_seconds: float = 10.0
+    most_in_flight: int = 500
+    compare_every: int = 0
+    cpus: frozenset[int] = frozenset()
+    server_pid: int | None = None
+    server_cpus: frozenset[int] = frozenset()
+    warm_up_seconds: float = 30.0
+    ceiling_rate: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A run that is under way, as those see it who show it.
+
+    Attributes:
+        label: The run's.
+        target: The server's address.
+        scenario: Its name.
+        elapsed_seconds: Since the run's start.
+        total_seconds: For how long requests are due.
+        rate: Requests a second that are offered; None for a closed loop.
+        trace: What has ended so far.
+        in_flight: Requests that were sent and have not ended.
+        client_cpu: CPU share of the senders together since the last look; 1.0 is a whole core.
+    """
+
+    label: str
+    target: str
+    scenario: str
+    elapsed_seconds: float
+    total_seconds: float
+    rate: float | None
+    trace: Trace
+    in_flight: int
+    client_cpu: float
+
+
+Observer: TypeAlias = "Callable[[Progress], None]"
+
+
+class Session:
+    """Offers load to a target; use as a context manager, which starts and ends the sending processes.
+
+    Attributes:
+        target: Where the load goes.
+        workload: What is sent.
+        runs: All runs so far, warm-ups left out; the last one is partial after an interruption.
+
+    Raises:
+        TargetError: The server cannot be reached.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        workload: Workload,
+        options: Options | None = None,
+        scenario: str = "",
+        observers: Sequence[Observer] = (),
+    ) -> None:
+        self.target = target
+        self.workload = workload
+        self.runs: list[Run] = []
+        self._options = options or Options()
+        self._scenario = scenario
+        self._observers = observers
+        self._interrupted = False
+        self._warm_up_seconds = 0.0
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        options = self._options
+        with contextlib.ExitStack() as stack:
+            if options.server_pid is not None and options.server_cpus:
+                pin_process(options.server_pid, options.server_cpus)
+            settings = SenderSettings(
+                url=self.target.url,
+                messages=self.workload.messages,
+                deadline_seconds=options.deadline_seconds,
+                most_in_flight=options.most_in_flight,
+                compare_every=options.compare_every,
+                cpus=options.cpus,
+            )
+            self._senders = stack.enter_context(Senders(settings, options.processes))
+            self._channel = stack.enter_context(grpc.insecure_channel(self.target.url, options=CHANNEL_OPTIONS))
+            for number in (signal.SIGINT, signal.SIGTERM):
+                stack.callback(signal.signal, number, signal.signal(number, self._interrupt))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
+        self._interrupted = True
+
+    def open_loop(
+        self,
+        due: Schedule,
+        seconds: float,
+        *,
+        label: str,
+        rate: float | None = None,
+        seed: int = 0,
+        lead_seconds: float = 0.0,
+        judged: bool = True,
+    ) -> Run:
+        """Send a request at each instant of `due`, whatever the server does; wait for the last answer.
+
+        Args:
+            due: [N] instants, ascending, in seconds.
+            seconds: For how long requests are due, `lead_seconds` included.
+            label: What distinguishes the run.
+            rate: Requests a second that the schedule means; by default what it has.
+            seed: Of the schedule.
+            lead_seconds: What is due in the first seconds is sent and does not count: the server's queue has then
+                its usual length.
+            judged: Whether the run counts for the verdict.
+
+        Raises:
+            Interrupted: Somebody asked to stop.
+        """
+        offered = rate if rate is not None else len(due) / seconds
+        run = Run(label, NOTHING, seconds - lead_seconds, Conditions(0.0), offered, seed=seed, judged=judged)
+        return self._measure(run, lambda watch: self._senders.open_loop(due, watch), lead_seconds)
+
+    def closed_loop(self, callers: int, seconds: float, *, label: str, judged: bool = True) -> Run:
+        """Let `callers` send for `seconds`, each its next request when its last one has ended.
+
+        Raises:
+            Interrupted: Somebody asked to stop.
+        """
+        run = Run(label, NOTHING, seconds, Conditions(0.0), concurrency=callers, judged=judged)
+        return self._measure(run, lambda watch: self._senders.closed_loop(callers, seconds, watch))
+
+    def probe(self, rate: float, seconds: float, seed: int) -> Run:
+        """A run of Poisson arrivals whose first two seconds do not count.
+
+        Raises:
+            Interrupted: Somebody asked to stop.
+        """
+        total = seconds + _PROBE_LEAD_SECONDS
+        due = schedule.poisson(rate, total, seed)
+        label = f"{rate:.4g}/s, seed {seed}"
+        return self.open_loop(due, total, label=label, rate=rate, seed=seed, lead_seconds=_PROBE_LEAD_SECONDS)
+
+    def warm_up(self, rate: float) -> None:
+        """Offer `rate` until latencies have settled, see `warm_up.until_steady`; nothing of it counts.
+
+        Raises:
+            Interrupted: Somebody asked to stop.
+        """
+
+        def window(seconds: float, number: int) -> Trace:
+            due = schedule.constant(rate, seconds)
+            return self.open_loop(due, seconds, label=f"warm-up {number}", rate=rate, judged=False).trace
+
+        self._warm_up_seconds = self.discard(lambda: warm_up.until_steady(window, rate, self._options.warm_up_seconds))
+
+    def discard(self, load: Callable[[], _Result]) -> _Result:
+        """Do `load` and forget its runs."""
+        counted = len(self.runs)
+        try:
+            return load()
+        finally:
+            del self.runs[counted:]
+
+    def _measure(self, run: Run, send: Callable[[Watch], Sent], lead_seconds: float = 0.0) -> Run:
+        models = [model.model for model in self.target.models]
+        before = server_statistics.snapshot(self._channel, models)
+        host = HostWatch()
+        sent = send(self._watch(run, lead_seconds, host))
+        after = server_statistics.snapshot(self._channel, models)
+        messages = self.workload.messages
+        done = replace(
+            run,
+            trace=_without_lead(sent.trace, lead_seconds),
+            conditions=Conditions(sent.cpu, host.steal(), sent.clock_drift, self._options.ceiling_rate),
+            kinds=self.workload.kinds,
+            images=tuple(message.images for message in messages),
+            good=tuple(message.good for message in messages),
+            server=server_statistics.split(before, after),
+            warm_up_seconds=self._warm_up_seconds,
+            partial=sent.stopped or self._interrupted,
+        )
+        self.runs.append(done)
+        if self._interrupted:
+            raise Interrupted
+        return done
+
+    def _watch(self, run: Run, lead_seconds: float, host: HostWatch) -> Watch:
+        def watch(rows: NDArray[np.void], elapsed: float) -> bool:
+            if self._observers:
+                progress = Progress(
+                    label=run.label,
+                    target=self.target.url,
+                    scenario=self._scenario,
+                    elapsed_seconds=elapsed - lead_seconds,
+                    total_seconds=run.seconds,
+                    rate=run.rate,
+                    trace=_without_lead(ended(rows, elapsed), lead_seconds),
+                    in_flight=int(np.count_nonzero(~np.isnan(rows["sent"]) & np.isnan(rows["done"]))),
+                    client_cpu=host.children_cpu(),
+                )
+                for observer in self._observers:
+                    observer(progress)
+            return not self._interrupted
+
+        return watch
+
+
+def _without_lead(trace: Trace, lead_seconds: float) -> Trace:
+    """The requests that were due after the lead, with instants since its end."""
+    if not lead_seconds:
+        return trace
+    rest = trace.select(trace.due >= lead_seconds)
+    return replace(rest, due=rest.due - lead_seconds, sent=rest.sent - lead_seconds, done=rest.done - lead_seconds)

@@ -1,0 +1,94 @@
+"""Whether a run measured the server, or the client and the machine around it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from loadtest.percentiles import quantile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from loadtest.objective import Objective
+    from loadtest.run import Run
+
+_LEAST_LAG_SECONDS = 1e-3
+_LAG_SHARE = 0.05  # of the objective
+_USUAL_LIMIT_SECONDS = 0.1  # where there is no objective
+_MOST_CPU = 0.8  # of a core: a busier client measures itself
+_LEAST_OFFERED = 0.99
+_MOST_STEAL = 0.01
+_MOST_CLOCK_DRIFT = 1e-3
+_LEAST_SECONDS_FOR_CLOCKS = 5.0  # in less, a jump of a few milliseconds says nothing
+_SHARE_OF_CEILING = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Something that has to hold for a run to count.
+
+    Attributes:
+        name: What it is about.
+        valid: Whether it holds.
+        text: What was found and what the bound is, as one sentence without a full stop.
+    """
+
+    name: str
+    valid: bool
+    text: str
+
+
+def conditions(run: Run, objective: Objective | None) -> tuple[Condition, ...]:
+    """Every condition that the run has to hold, each with what was found."""
+    return tuple(_conditions(run, objective.limit_seconds if objective else _USUAL_LIMIT_SECONDS))
+
+
+def _conditions(run: Run, limit_seconds: float) -> Iterator[Condition]:
+    client = run.conditions
+    if run.rate is not None:
+        yield from _open_loop_conditions(run, run.rate, limit_seconds)
+    yield Condition(
+        "client CPU",
+        client.client_cpu <= _MOST_CPU,
+        f"the client used {client.client_cpu:.0%} of its core; at most {_MOST_CPU:.0%}",
+    )
+    if client.ceiling_rate:
+        sent = len(run.trace) / run.seconds
+        share = sent / client.ceiling_rate
+        yield Condition(
+            "generator's ceiling",
+            share <= _SHARE_OF_CEILING,
+            f"{sent:.0f}/s are {share:.0%} of the {client.ceiling_rate:.0f}/s that this client can send; at most "
+            f"{_SHARE_OF_CEILING:.0%}",
+        )
+    yield Condition(
+        "steal", client.steal <= _MOST_STEAL, f"the machine's host took {client.steal:.1%} of its CPU time; at most 1 %"
+    )
+    if run.seconds >= _LEAST_SECONDS_FOR_CLOCKS:
+        yield Condition(
+            "clocks",
+            client.clock_drift <= _MOST_CLOCK_DRIFT,
+            f"wall clock and steady clock differ by {client.clock_drift:.3%} of the run; at most 0.1 %",
+        )
+
+
+def _open_loop_conditions(run: Run, rate: float, limit_seconds: float) -> Iterator[Condition]:
+    lag = np.sort(run.trace.lag_seconds)
+    lag_p99 = quantile(lag, 0.99) if len(lag) else 0.0
+    bound = max(_LEAST_LAG_SECONDS, _LAG_SHARE * limit_seconds)
+    yield Condition(
+        "client lag",
+        lag_p99 <= bound,
+        f"99 % of the requests left at most {lag_p99 * 1e3:.2f} ms late; at most {bound * 1e3:.2f} ms",
+    )
+    # What was dropped because the server had too many requests already is the server's fault, not the client's.
+    in_time = np.isnan(run.trace.sent) | (run.trace.sent <= run.seconds)
+    share = float(in_time.mean()) if len(run.trace) else 0.0
+    yield Condition(
+        "offered",
+        share >= _LEAST_OFFERED,
+        f"{share:.1%} of the {rate:.4g} requests a second that were to be offered were; at least {_LEAST_OFFERED:.0%}",
+    )
