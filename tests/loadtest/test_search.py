@@ -1,0 +1,188 @@
+"""The search against queues whose answer theory gives: the arrivals are the product's, the server is algebra."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from loadtest import schedule
+from loadtest.early_stopping import Decision
+from loadtest.objective import Objective
+from loadtest.percentiles import quantile
+from loadtest.run import Conditions, Run
+from loadtest.search import ClientLimit, Search, SearchSettings
+from loadtest.trace import DROPPED, OUTCOME, Trace
+
+if TYPE_CHECKING:
+    from loadtest.search import Probe
+
+_OBJECTIVE = Objective(0.1)
+_QUICK = SearchSettings(first_rate=20)
+
+
+def _waits(due: np.ndarray, service: float) -> np.ndarray:
+    """How long each arrival waits before the one server, in order (Lindley's recursion), in seconds."""
+    waits = np.zeros(len(due))
+    for number in range(1, len(due)):
+        waits[number] = max(0.0, waits[number - 1] + service - (due[number] - due[number - 1]))
+    return waits
+
+
+def _run(due: np.ndarray, done: np.ndarray, seconds: float, rate: float, cpu: float = 0.1) -> Run:
+    count = len(due)
+    trace = Trace(due, due, done, np.zeros(count, np.int32), np.full(count, OUTCOME["OK"], np.uint8))
+    return Run("", trace, seconds, Conditions(cpu), rate)
+
+
+def _queue(capacity: float) -> Probe:
+    """Probes of a server that takes 1/`capacity` seconds for each request, one after another (M/D/1)."""
+
+    def probe(rate: float, seconds: float, seed: int) -> Run:
+        due = schedule.poisson(rate, seconds, seed)
+        return _run(due, due + _waits(due, 1 / capacity) + 1 / capacity, seconds, rate)
+
+    return probe
+
+
+def _highest_rate(capacity: float) -> float:
+    """The highest rate at which p99 of runs so long that they show the queue itself is within the objective."""
+    met, missed = 0.1 * capacity, capacity
+    while missed / met > 1.01:
+        middle = (met + missed) / 2
+        trace = _queue(capacity)(middle, 200_000 / middle, 12345).trace
+        within = float(quantile(np.sort(trace.response_seconds), 0.99)) <= _OBJECTIVE.limit_seconds
+        met, missed = (middle, missed) if within else (met, middle)
+    return met
+
+
+@pytest.mark.parametrize("capacity", [60.0, 200.0])
+def test_finds_the_rate_at_which_a_queue_just_meets_the_objective(capacity: float) -> None:
+    """It is below what the queue carries in the long run, by no more than it takes to show a p99 with confidence."""
+    result = Search(_queue(capacity), _OBJECTIVE, _QUICK).run()
+
+    assert result.rate is not None
+    assert 0.8 <= result.rate / _highest_rate(capacity) <= 1.02
+
+
+def test_answers_with_confirmed_rates_only() -> None:
+    """The last probes are the confirmations at the answer, with seeds that were not used before."""
+    seeds: list[int] = []
+    queue = _queue(100)
+
+    def probe(rate: float, seconds: float, seed: int) -> Run:
+        seeds.append(seed)
+        return queue(rate, seconds, seed)
+
+    result = Search(probe, _OBJECTIVE, _QUICK).run()
+
+    last = result.probed[-3:]
+    assert [(item.rate, item.decision, item.purpose) for item in last] == [
+        (result.rate, Decision.MET, "confirm") for _ in range(3)
+    ]
+    assert len(set(seeds)) == len(seeds)
+    assert {item.purpose for item in result.probed} == {"find", "guard", "confirm"}
+
+
+def test_a_server_that_never_meets_the_objective_has_no_rate() -> None:
+    """It halves down to the lowest rate that can be shown, and stops."""
+
+    def too_slow(rate: float, seconds: float, seed: int) -> Run:
+        due = schedule.poisson(rate, seconds, seed)
+        return _run(due, due + 0.2, seconds, rate)
+
+    result = Search(too_slow, _OBJECTIVE, _QUICK).run()
+
+    assert result.rate is None
+    assert result.probed[0].rate == 20
+    assert result.missed_rate is None
+    assert all(item.decision is Decision.MISSED for item in result.probed)
+
+
+def test_a_rate_below_the_answer_that_misses_lowers_the_answer() -> None:
+    """A server with a weakness between 35 and 45 requests a second is not said to carry 80."""
+
+    def probe(rate: float, seconds: float, seed: int) -> Run:
+        due = schedule.poisson(rate, seconds, seed)
+        slow = rate > 80 or 60 < rate < 72
+        return _run(due, due + (0.2 if slow else 0.01), seconds, rate)
+
+    result = Search(probe, _OBJECTIVE, _QUICK).run()
+
+    assert result.rate is not None
+    assert result.rate <= 60
+    assert any(item.purpose == "guard" and item.decision is Decision.MISSED for item in result.probed)
+
+
+def test_a_confirmation_that_misses_lowers_the_answer() -> None:
+    """A rate that was met once by luck is not the answer."""
+    asked: list[float] = []
+
+    def lucky_at_first(rate: float, seconds: float, seed: int) -> Run:
+        asked.append(rate)
+        due = schedule.poisson(rate, seconds, seed)
+        slow = rate > 50 or (rate > 45 and asked.count(rate) > 1)
+        return _run(due, due + (0.2 if slow else 0.01), seconds, rate)
+
+    result = Search(lucky_at_first, _OBJECTIVE, _QUICK).run()
+
+    assert result.rate is not None
+    assert 35 < result.rate <= 45
+
+
+def test_requests_that_were_dropped_are_misses_of_the_server() -> None:
+    """A server so slow that the generator's bound on requests in flight was reached has missed; nobody else has."""
+
+    def probe(rate: float, seconds: float, seed: int) -> Run:
+        due = schedule.poisson(rate, seconds, seed)
+        run = _run(due, due + 0.01, seconds, rate)
+        if rate > 50:
+            half = slice(None, None, 2)
+            run.trace.outcome[half], run.trace.done[half] = OUTCOME[DROPPED], np.nan
+        return run
+
+    rate = Search(probe, _OBJECTIVE, _QUICK).run().rate
+    assert rate is not None
+    assert 47 < rate <= 50
+
+
+def test_a_client_at_its_limit_ends_the_search() -> None:
+    """What a client without CPU time to spare measured is tried again, and never taken for an answer."""
+    tries: list[float] = []
+
+    def busy_above_30(rate: float, seconds: float, seed: int) -> Run:
+        tries.append(rate)
+        due = schedule.poisson(rate, seconds, seed)
+        return _run(due, due + 0.01, seconds, rate, cpu=0.95 if rate > 30 else 0.2)
+
+    search = Search(busy_above_30, _OBJECTIVE, _QUICK)
+    with pytest.raises(ClientLimit, match=r"at 40/s: the client used 95%"):
+        search.run()
+
+    assert tries == [20, 40, 40, 40]
+    assert [item.rate for item in search.result.probed] == [20]
+
+
+def test_says_before_any_load_that_time_and_rate_are_too_little() -> None:
+    """A p99 takes 459 requests, which 2/s do not give within two minutes."""
+    with pytest.raises(ValueError, match=r"120 s at 2/s cannot show p99: it takes 459 requests, at least 3\.8"):
+        Search(_queue(100), _OBJECTIVE, SearchSettings(first_rate=2))
+
+
+@settings(max_examples=20, deadline=None)
+@given(edge=st.floats(10, 5000), first=st.floats(10, 500), resolution=st.floats(1.02, 1.3))
+def test_a_hard_edge_is_found_within_the_resolution(edge: float, first: float, resolution: float) -> None:
+    """Wherever a server's limit is and wherever the search begins, the answer is the limit, to the resolution."""
+
+    def probe(rate: float, seconds: float, seed: int) -> Run:
+        due = schedule.constant(rate, min(seconds, 1000 / rate), seed)
+        return _run(due, due + (0.01 if rate <= edge else 1.0), seconds, rate)
+
+    result = Search(probe, _OBJECTIVE, SearchSettings(first_rate=first, resolution=resolution)).run()
+
+    assert result.rate is not None
+    assert result.missed_rate is not None
+    assert edge / resolution <= result.rate <= edge < result.missed_rate
