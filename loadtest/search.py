@@ -42,7 +42,7 @@ class SearchSettings:
 
     Attributes:
         first_rate: Where to begin, requests a second.
-        lowest_rate: Below which nothing is searched.
+        lowest_rate: Nothing is searched below it: the least that a deployment has to carry.
         resolution: Highest ratio of the lowest rate that misses to the highest that meets, above 1.
         least_seconds: The length of a probe where its rate does not ask for a longer one.
         most_seconds: The longest that one rate is probed before it counts as missed.
@@ -98,19 +98,27 @@ class SearchResult:
 class Search:
     """One search; `result` can be read at any time, also after an interruption."""
 
-    def __init__(self, probe: Probe, objective: Objective, settings: SearchSettings) -> None:
-        """Prepare, and send nothing yet.
+    def __init__(
+        self,
+        probe: Probe,
+        objective: Objective,
+        settings: SearchSettings,
+        tell: Callable[[ProbedRate], None] = lambda _probed: None,
+    ) -> None:
+        """Prepare, and send nothing yet; `tell` hears of every rate that has been probed.
 
         Raises:
             ValueError: The first rate is so low, or the time for a rate so short, that nothing could be shown.
         """
         needed = objective.least_requests / settings.most_seconds
-        if settings.first_rate < needed:
+        first = max(settings.first_rate, settings.lowest_rate)
+        if first < needed:
             raise ValueError(
-                f"{settings.most_seconds:g} s at {settings.first_rate:g}/s cannot show p{100 * objective.quantile:g}: "
+                f"{settings.most_seconds:g} s at {first:g}/s cannot show p{100 * objective.quantile:g}: "
                 f"it takes {objective.least_requests} requests, at least {needed:.3g}/s"
             )
         self.result = SearchResult()
+        self._tell = tell
         self._probe = probe
         self._objective = objective
         self._settings = settings
@@ -138,10 +146,12 @@ class Search:
 
     def _bracket(self, rate: float, missed: float | None = None) -> tuple[float | None, float | None]:
         """A rate that meets the objective and a higher one that misses it; no first one if even the lowest misses."""
+        rate = max(rate, self._lowest_rate)
         while not self._meets(rate, "find"):
-            missed, rate = rate, rate / 2
-            if rate < self._lowest_rate:
+            missed = rate
+            if rate == self._lowest_rate:
                 return None, missed
+            rate = max(rate / 2, self._lowest_rate)
         while missed is None:
             if self._meets(2 * rate, "find"):
                 rate *= 2
@@ -187,6 +197,7 @@ class Search:
                 decision = Decision.MISSED
         decision = Decision.MET if decision is Decision.MET else Decision.MISSED
         self.result.probed.append(ProbedRate(rate, decision, requests, misses, purpose))
+        self._tell(self.result.probed[-1])
         return decision is Decision.MET
 
     def _believable_run(self, rate: float, seconds: float) -> Run:

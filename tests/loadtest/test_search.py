@@ -102,6 +102,14 @@ def test_a_server_that_never_meets_the_objective_has_no_rate() -> None:
     assert all(item.decision is Decision.MISSED for item in result.probed)
 
 
+def test_nothing_is_searched_below_the_rate_that_a_deployment_has_to_carry() -> None:
+    """It is probed itself, and when it misses there is no answer."""
+    result = Search(_queue(100), _OBJECTIVE, SearchSettings(first_rate=300, lowest_rate=120)).run()
+
+    assert result.rate is None
+    assert [item.rate for item in result.probed] == [300, 150, 120]
+
+
 def test_a_rate_below_the_answer_that_misses_lowers_the_answer() -> None:
     """A server with a weakness between 35 and 45 requests a second is not said to carry 80."""
 
