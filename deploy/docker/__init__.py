@@ -1,0 +1,1 @@
+"""The images: how they are built."""
