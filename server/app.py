@@ -30,6 +30,7 @@ from server.errors import StartError
 from server.http import HttpServer
 from server.model import ModelVersion
 from server.repository import ModelRepository
+from server.repository_poll import RepositoryPoll
 from server.rpc_metrics import RpcMetrics
 from server.services.classifier import ClassifierServicer
 from server.services.delivery import Delivery
@@ -74,6 +75,9 @@ class Application:
         self._stopping = asyncio.Event()
         self._interrupted = asyncio.Event()
         self._repository = ModelRepository(settings.model_repository, self._load_version)
+        polled = settings.model_control_mode == "poll"
+        # Before anything is read: what changes from here on is noticed.
+        self._repository_poll = RepositoryPoll(self._repository, settings.model_repository) if polled else None
         self._names = list(settings.load_model) if self._explicit else self._repository.names()
         self._repository.check_configs(self._names)
         self._repository.expect(self._names)
@@ -105,7 +109,9 @@ class Application:
         try:
             await self._listen()
             await self._load_until_stopped()
+            polling = asyncio.create_task(self._poll())
             await self._watch_instances()
+            polling.cancel()  # a load that is under way may take for ever
             await self._lame_duck()
         finally:
             await self._shut_down()
@@ -163,8 +169,19 @@ class Application:
                 await self._health.set_serving(serving=self.is_ready())
                 level = logging.ERROR if ended else logging.INFO
                 logger.log(level, "models that have lost an instance: %s", ", ".join(ended) or "none any more")
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), _WATCH_SECONDS)
+            await self._stops_within(_WATCH_SECONDS)
+
+    async def _poll(self) -> None:
+        """With poll control: until the server is to stop, follow what changes in the repository's directory."""
+        while self._repository_poll and not await self._stops_within(self._settings.repository_poll_seconds):
+            await asyncio.to_thread(self._repository_poll.look)
+            await self._update_readiness()
+
+    async def _stops_within(self, seconds: float) -> bool:
+        """Wait for so long, unless the server is to stop earlier."""
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        return self._stopping.is_set()
 
     async def _lame_duck(self) -> None:
         """Go on serving, but not ready, until load balancers have noticed."""

@@ -36,7 +36,7 @@ class Catalogue:
         model = self._models.get(name)
         if model is None:
             raise ModelNotFound(f"Request for unknown model: '{name}' is not found")
-        ready = model.ready
+        ready = model.serving
         if version is None:
             if not ready:
                 raise _none_available(name, model)
@@ -73,7 +73,7 @@ class Catalogue:
 
     def _loaded(self) -> list[ModelVersion]:
         models = sorted(self._models.items())
-        return [version for _, model in models for _, version in sorted(model.ready.items())]
+        return [version for _, model in models for _, version in sorted(model.serving.items())]
 
     def failed(self) -> list[str]:
         """The models that did not load and have nothing else that serves; one that was unloaded has not failed."""
@@ -83,7 +83,8 @@ class Catalogue:
         """Every model of the directory, and every version that was tried, by name and version."""
         models = dict(self._models)
         entries = []
-        for name in sorted({*self._names_if_any(), *models}):
+        told = [name for name, model in models.items() if model.is_told_of]
+        for name in sorted({*self._names_if_any(), *told}):
             model = models.get(name) or ModelRecord()
             states = model.current_states()
             entries += [IndexEntry(name, version, *states[version]) for version in sorted(states)]

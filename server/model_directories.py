@@ -12,7 +12,11 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+# Below a model's directory: each file and directory with its size in bytes, its time of change in ns, and its inode.
+Contents = frozenset[tuple[str, int, int, int]]
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +48,34 @@ def versions(model: Path) -> list[int]:
         OSError: its directory cannot be read.
     """
     return [int(path.name) for path in model.iterdir() if path.is_dir() and _VERSION.fullmatch(path.name)]
+
+
+def contents(repository: Path) -> dict[str, Contents]:
+    """What lies below each model's directory, to tell later whether it has changed.
+
+    Raises:
+        OSError: the repository cannot be read.
+    """
+    return {name: frozenset(_entries(repository / name, "", frozenset())) for name in models(repository)}
+
+
+def _entries(directory: Path, prefix: str, above: frozenset[int]) -> Iterator[tuple[str, int, int, int]]:
+    """Links are followed, but never in circles; hidden names and Python's caches are nobody's model."""
+    try:
+        paths = [path for path in directory.iterdir() if path.name[0] != "." and path.name != "__pycache__"]
+    except OSError:
+        return  # it has just gone, which the next look tells from what is there then
+    for path in paths:
+        try:
+            status = path.stat()
+        except OSError:
+            continue
+        name = prefix + path.name
+        if not path.is_dir():
+            yield name, status.st_size, status.st_mtime_ns, status.st_ino
+        elif status.st_ino not in above:
+            yield name, 0, 0, status.st_ino  # its time tells only of entries, which are here themselves
+            yield from _entries(path, name + "/", above | {status.st_ino})
 
 
 def _is_model(directory: Path) -> bool:

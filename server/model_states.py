@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from server.model import ModelVersion
 
 ENDED = "an instance of it has ended unexpectedly"
+UNLOADED = "unloaded"
 
 
 class State(enum.Enum):
@@ -46,10 +47,22 @@ class ModelRecord:
     error: str = ""
     is_loading: bool = False
 
+    @property
+    def is_told_of(self) -> bool:
+        """Whether there is something to tell, even if the directory has no such model."""
+        return bool(self.states or self.error)
+
+    @property
+    def serving(self) -> dict[int, ModelVersion]:
+        """The versions that are ready, but for ensembles that miss a step."""
+        return {number: version for number, version in self.ready.items() if version.complete}
+
     def current_states(self) -> dict[int, tuple[State, str]]:
-        """The states, with those of versions that have ended since they were loaded."""
+        """The states, with those of versions that have ended, or lost what they need, since they were loaded."""
         ended = (number for number, version in self.ready.items() if not version.batcher.alive)
-        return dict(self.states) | dict.fromkeys(ended, (State.UNAVAILABLE, ENDED))
+        incomplete = self.ready.keys() - self.serving.keys()
+        states = dict(self.states) | dict.fromkeys(ended, (State.UNAVAILABLE, ENDED))
+        return states | dict.fromkeys(incomplete, (State.UNAVAILABLE, UNLOADED))
 
     def replace(self, versions: Iterable[ModelVersion]) -> list[ModelVersion]:
         """Let `versions` answer from now on; returns those that did so far."""
@@ -62,8 +75,12 @@ class ModelRecord:
     def withdraw(self) -> list[ModelVersion]:
         """Let nothing answer any more; returns what did."""
         withdrawn, self.ready, self.error = self.ready, {}, ""
-        self.states = dict.fromkeys(withdrawn, (State.UNAVAILABLE, "unloaded"))
+        self.states = dict.fromkeys(withdrawn, (State.UNAVAILABLE, UNLOADED))
         return list(withdrawn.values())
+
+    def forget(self) -> None:
+        """Tell nothing any more of what does not answer."""
+        self.states, self.error = dict.fromkeys(self.ready, (State.READY, "")), ""
 
     def fail(self, text: str, available: Iterable[int], *, tried: bool) -> None:
         """Note why the last load failed; `tried` versions have been told of already, else it is the latest's state."""

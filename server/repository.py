@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from server import model_directories
 from server.catalogue import Catalogue
 from server.engine import EngineError
+from server.ensemble import with_ensembles
+from server.ensemble_steps import StepLoader
 from server.errors import ModelFailed, ShuttingDown, StartError
 from server.load_error import LoadError, printable, system_reason
 from server.model_config import ConfigError, ForeignModel
@@ -44,8 +46,9 @@ class ModelRepository(Catalogue):
         except OSError as error:
             raise StartError(f"model repository {directory} cannot be read: {system_reason(error)}") from error
         super().__init__(directory)
-        self._loader = VersionLoader(directory, load_version, self._retire)
-        self._changing = threading.Lock()  # one load or unload at a time
+        self._loader = VersionLoader(directory, with_ensembles(load_version, self.get), self._retire)
+        self._steps = StepLoader(self, self.load)
+        self._changing = threading.RLock()  # one load or unload at a time; an ensemble's loads its steps
         # Those that may still have work. Who holds a lease, or waits for threads to end, keeps them alive: nobody else.
         self._retired: weakref.WeakSet[ModelVersion] = weakref.WeakSet()
         self._closed = False
@@ -74,6 +77,8 @@ class ModelRepository(Catalogue):
         for name in names:
             if stopping():
                 return
+            if self._models[name].ready:
+                continue  # as a step of an ensemble
             with contextlib.suppress(LoadError, ShuttingDown):  # logged, and told in the index
                 self.load(name)
 
@@ -92,6 +97,7 @@ class ModelRepository(Catalogue):
             try:
                 config = self._loader.read_config(name, config_override)
                 self.expect([name])  # a name that a request brings is known from here on, when it is one of a model
+                self._steps.load(config)
                 loaded = self._loader.load(config, self._models[name])
             except ShuttingDown as error:
                 logger.info("%s: not loaded: the server is stopping", printable(name))
@@ -108,6 +114,13 @@ class ModelRepository(Catalogue):
                 return
             self._retire(model.withdraw())
         logger.info("%s: unloaded", name)
+
+    def remove(self, name: str) -> None:
+        """As `unload`, for a model whose directory is gone: the index does not tell of it any more."""
+        self.unload(name)
+        with self._changing:
+            if model := self._models.get(name):
+                model.forget()
 
     def close(self, timeout_seconds: float) -> bool:
         """Answer what was accepted and end every version's threads; false if that takes longer."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-CONTROL_MODES = ("none", "explicit")
+CONTROL_MODES = ("none", "poll", "explicit")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
@@ -31,7 +31,13 @@ class Settings:
     grpc_port: int = _setting(8001, "port for gRPC; 0 takes a free one and prints it", int)
     metrics_port: int = _setting(8002, "port for /metrics, /healthz and /readyz; 0 takes a free one", int)
     model_control_mode: str = _setting(
-        "none", "none: serve every model; explicit: those of --load-model and of the load RPC", choices=CONTROL_MODES
+        "none",
+        "none: serve every model; poll: also those that come, change or go; "
+        "explicit: those of --load-model and of the load RPC",
+        choices=CONTROL_MODES,
+    )
+    repository_poll_seconds: float = _setting(
+        15.0, "with poll control: time between two looks; what has changed is loaded once two looks see the same", float
     )
     load_model: tuple[str, ...] = _setting(
         (), "with explicit control: a model to load at start; may be given again", action="append"
@@ -87,6 +93,8 @@ class Settings:
         for name in ("lame_duck_seconds", "grace_seconds"):
             if not 0 <= getattr(self, name) < float("inf"):
                 parser.error(f"--{name.replace('_', '-')} must be 0 or more seconds")
+        if not 0 < self.repository_poll_seconds < float("inf"):
+            parser.error("--repository-poll-seconds must be above 0")
         if self.load_model and self.model_control_mode != "explicit":
             parser.error("--load-model needs --model-control-mode explicit")
 

@@ -1,0 +1,71 @@
+"""Poll control: what changes in the model repository's directory is loaded, reloaded or unloaded."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from typing import TYPE_CHECKING
+
+from server import model_directories
+from server.errors import ShuttingDown
+from server.load_error import LoadError, system_reason
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from server.model_directories import Contents
+    from server.repository import ModelRepository
+
+logger = logging.getLogger(__name__)
+
+
+class RepositoryPoll:
+    """Keeps a repository as its directory is: one look after the other, in one thread.
+
+    A model is loaded again when something below its directory has changed since it was last loaded, or tried, and has
+    then stayed as it is from one look to the next: what is still being copied is left alone. So a model that does not
+    load is reported once, and tried again when it changes.
+    """
+
+    def __init__(self, repository: ModelRepository, directory: Path) -> None:
+        """Take all that is there now for loaded.
+
+        Raises:
+            OSError: the directory cannot be read.
+        """
+        self._repository = repository
+        self._directory = directory
+        self._seen = model_directories.contents(directory)
+        self._loaded = dict(self._seen)
+        self._trouble = ""
+
+    def look(self) -> None:
+        """Do what the directory asks for, as far as it has settled; blocks as loading does.
+
+        A directory that cannot be read changes nothing: what serves goes on serving.
+        """
+        try:
+            seen = model_directories.contents(self._directory)
+        except OSError as error:
+            self._tell(f"model repository {self._directory} cannot be read: {system_reason(error)}")
+            return
+        self._tell("")
+        settled = [name for name in sorted({*seen, *self._loaded}) if seen.get(name) == self._seen.get(name)]
+        self._seen = seen
+        for name in settled:
+            if seen.get(name) != self._loaded.get(name):
+                self._follow(name, seen.get(name))
+
+    def _follow(self, name: str, contents: Contents | None) -> None:
+        if contents is None:
+            del self._loaded[name]
+            self._repository.remove(name)
+            return
+        self._loaded[name] = contents
+        with contextlib.suppress(LoadError, ShuttingDown):  # logged, and told in the index
+            self._repository.load(name)
+
+    def _tell(self, trouble: str) -> None:
+        if trouble and trouble != self._trouble:
+            logger.warning("%s", trouble)
+        self._trouble = trouble
