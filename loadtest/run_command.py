@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loadtest import results
 from loadtest.arguments import add_load_arguments, duration, objective, positive
+from loadtest.calibration import calibrate
 from loadtest.description import describe
 from loadtest.environment import environment
 from loadtest.preparation import Prepared, prepare
@@ -23,6 +25,7 @@ from loadtest.verdict import EXIT_CODES
 if TYPE_CHECKING:
     import argparse
 
+    from loadtest.calibration import Calibration
     from loadtest.scenarios import Scenario
 
 USAGE = 2
@@ -46,7 +49,10 @@ def execute(arguments: argparse.Namespace) -> int:
     try:
         plan = _plan(arguments, scenario)
         prepared = prepare(arguments, scenario)
-        summary = _run(arguments, scenario, plan, prepared)
+        calibration = None if arguments.no_calibration else calibrate(prepared.workload, prepared.options)
+        if calibration:
+            _check_rate(plan.rate, calibration)
+        summary = _run(arguments, scenario, plan, prepared, calibration)
     except (TargetError, ValueError, OSError) as error:
         print(f"loadtest: {error}", file=sys.stderr)
         return USAGE
@@ -78,15 +84,31 @@ def _plan(arguments: argparse.Namespace, scenario: Scenario) -> Plan:
     return plan
 
 
-def _run(arguments: argparse.Namespace, scenario: Scenario, plan: Plan, prepared: Prepared) -> dict[str, Any]:
+def _check_rate(rate: float | None, calibration: Calibration) -> None:
+    if rate is not None and rate > calibration.most_rate:
+        raise ValueError(
+            f"this client can send {calibration.ceiling_rate:.0f} requests a second here and reports on half of that, "
+            f"not on {rate:g}; more --processes may carry more"
+        )
+
+
+def _run(
+    arguments: argparse.Namespace,
+    scenario: Scenario,
+    plan: Plan,
+    prepared: Prepared,
+    calibration: Calibration | None,
+) -> dict[str, Any]:
     findings: dict[str, Any] = {}
-    session = Session(prepared.target, prepared.workload, prepared.options, arguments.scenario)
+    options = replace(prepared.options, ceiling_rate=calibration.ceiling_rate) if calibration else prepared.options
+    session = Session(prepared.target, prepared.workload, options, arguments.scenario)
     with session, contextlib.suppress(Interrupted):
         findings = scenario.run(session, plan)
     if not session.runs:
         raise TargetError("interrupted before anything was measured")
     summary = summarize(session.runs, plan.objective, scenario=arguments.scenario, findings=findings)
     summary |= environment(prepared.target, arguments)
+    summary["generator"] = asdict(calibration) if calibration else None
     if arguments.output:
         results.write(arguments.output, session.runs, summary)
     return summary

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import selectors
 import signal
 import time
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING
 import grpc
 import numpy as np
 
+from loadtest import event_loop
 from loadtest.answers import judge, judge_refusal
 from loadtest.target import CHANNEL_OPTIONS
 from loadtest.trace import OUTCOME, ROW
@@ -95,9 +95,7 @@ def main(settings: SenderSettings, connection: Connection) -> None:
     if settings.cpus:
         os.sched_setaffinity(0, settings.cpus)
     gc.freeze()  # the messages are here to stay
-    # select() waits to the microsecond, where asyncio's default rounds up to the millisecond.
-    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())) as runner:
-        runner.run(_Sender(settings, connection).serve())
+    event_loop.run(_Sender(settings, connection).serve())
 
 
 class _Sender:

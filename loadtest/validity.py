@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from loadtest.calibration import SHARE_OF_CEILING
 from loadtest.percentiles import quantile
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ _LEAST_OFFERED = 0.99
 _MOST_STEAL = 0.01
 _MOST_CLOCK_DRIFT = 1e-3
 _LEAST_SECONDS_FOR_CLOCKS = 5.0  # in less, a jump of a few milliseconds says nothing
-_SHARE_OF_CEILING = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +60,9 @@ def _conditions(run: Run, limit_seconds: float) -> Iterator[Condition]:
         share = sent / client.ceiling_rate
         yield Condition(
             "generator's ceiling",
-            share <= _SHARE_OF_CEILING,
+            share <= SHARE_OF_CEILING,
             f"{sent:.0f}/s are {share:.0%} of the {client.ceiling_rate:.0f}/s that this client can send; at most "
-            f"{_SHARE_OF_CEILING:.0%}",
+            f"{SHARE_OF_CEILING:.0%}",
         )
     yield Condition(
         "steal", client.steal <= _MOST_STEAL, f"the machine's host took {client.steal:.1%} of its CPU time; at most 1 %"
