@@ -73,8 +73,6 @@ def _unconnected(proto: Any, written: set[str]) -> Iterator[str]:
     for role, tensors in (("input", given), ("output", wanted)):
         for tensor in sorted(tensors - read - written):
             yield f"ensemble {role} '{tensor}' for ensemble {name}' is not used"
-    for tensor in sorted(written - read - wanted):
-        yield f"ensemble tensor '{tensor}' is unused in ensemble '{name}'"
     reached = set(given)
     for step in _in_order(steps, reached):
         reached.update(step.output_map.values())
@@ -82,6 +80,8 @@ def _unconnected(proto: Any, written: set[str]) -> Iterator[str]:
         missing = min(set(_writer(steps, tensor).input_map.values()) - reached, default=tensor)
         depends = f"at least one of its depending tensors, '{missing}', is not connected"
         yield f"output '{tensor}' for ensemble '{name}' is not written: {depends}"
+    for tensor in sorted(written - read - wanted):
+        yield f"ensemble tensor '{tensor}' is unused in ensemble '{name}'"
 
 
 def _writer(steps: Iterable[Any], tensor: str) -> Any:

@@ -128,6 +128,7 @@ def parse_override(text: str, directory: Path) -> ModelConfig:
 
 
 def _interpret(proto: Any, directory: Path) -> ModelConfig:
+    _check_servable(proto)
     _check_identity(proto, directory)
     _check_names(proto)
     proto.name = directory.name
@@ -159,10 +160,6 @@ def _interpret(proto: Any, directory: Path) -> ModelConfig:
 def _check_identity(proto: Any, directory: Path) -> None:
     if proto.name not in ("", directory.name):
         raise ConfigError(f'name is "{proto.name}", but the directory is "{directory.name}"')
-    for field, given, served in (("platform", proto.platform, _PLATFORMS), ("backend", proto.backend, _BACKENDS)):
-        if given not in ("", *served):
-            names = " or ".join(f'"{name}"' for name in served)
-            raise ForeignModel(f'{field} "{given}" is not served here, only {names}')
     if not proto.platform and not proto.backend:
         raise ConfigError(f'platform: "{PLATFORM}" is missing')
     if proto.platform == PLATFORM and proto.backend == PYTHON:
@@ -174,6 +171,18 @@ def _check_identity(proto: Any, directory: Path) -> None:
         raise ConfigError("max_batch_size must be 0 or more")
     if not proto.input or not proto.output:
         raise ConfigError("at least one input and one output are needed")
+
+
+def _check_servable(proto: Any) -> None:
+    """Tell models apart that only Triton can serve."""
+    for field, given, served in (("platform", proto.platform, _PLATFORMS), ("backend", proto.backend, _BACKENDS)):
+        if given not in ("", *served):
+            names = " or ".join(f'"{name}"' for name in served)
+            raise ForeignModel(f'{field} "{given}" is not served here, only {names}')
+    if proto.backend == PYTHON and not (proto.input and proto.output):
+        raise ForeignModel("code that completes its configuration is not served here, only one with inputs and outputs")
+    if proto.model_transaction_policy.decoupled:
+        raise ForeignModel("models with a decoupled transaction policy are not served here")
 
 
 def _check_names(proto: Any) -> None:

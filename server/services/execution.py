@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from server.engine import Payload, Result
+    from server.ensemble import EnsembleVersion
     from server.instance import Reply
     from server.model import ModelVersion
     from server.model_config import QueuePolicy
@@ -68,7 +69,7 @@ async def execute(
     return reply
 
 
-def count_failure(model: ModelVersion, error: ServingError, arrived_ns: int) -> None:
+def count_failure(model: ModelVersion | EnsembleVersion, error: ServingError, arrived_ns: int) -> None:
     """Count a request of `model` that came at `arrived_ns` and failed now."""
     model.statistics.failed(_FAILURE_REASONS.get(type(error), "OTHER"), time.monotonic_ns() - arrived_ns)
 

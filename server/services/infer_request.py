@@ -190,9 +190,18 @@ def _batch_size(tensors: Sequence[Any], config: ModelConfig) -> int:
         if tensor.shape[0] != tensors[0].shape[0]:
             raise InvalidRequest(f"input '{tensor.name}' batch size does not match other inputs for '{config.name}'")
     rows = int(tensors[0].shape[0])
+    check_rows(rows, config)
+    return rows
+
+
+def check_rows(rows: int, config: ModelConfig) -> None:
+    """Check that a batch is no larger than the model takes.
+
+    Raises:
+        InvalidRequest: it is.
+    """
     if rows > config.max_rows:
         raise InvalidRequest(f"inference request batch-size must be <= {config.max_rows} for '{config.name}'")
-    return rows
 
 
 def _check_tensors(tensors: Sequence[Any], data: Data, rows: int, config: ModelConfig) -> None:
@@ -204,7 +213,7 @@ def _check_tensors(tensors: Sequence[Any], data: Data, rows: int, config: ModelC
                 f"inference input '{tensor.name}' data-type is '{declared_datatype(tensor)}',"
                 f" but model '{config.name}' expects '{spec.datatype}'"
             )
-        _check_shape(tensor, spec, rows, config)
+        check_shape(tensor.shape, spec, rows, config)
         size = _row_size(tensor, config) * (rows % (1 << 32) or 1)  # Triton counts rows in 32 bits, and none as one
         if spec.datatype == BYTES:
             data[tensor.name] = _elements(data[tensor.name], size, tensor.name, config)
@@ -214,21 +223,26 @@ def _check_tensors(tensors: Sequence[Any], data: Data, rows: int, config: ModelC
             raise InvalidRequest(f"inference request batch-size must be >= 1 for '{config.name}'")
 
 
-def _check_shape(tensor: Any, spec: TensorSpec, rows: int, config: ModelConfig) -> None:
-    shape, wanted = tensor.shape, (rows, *spec.dims) if config.batches else spec.dims
+def check_shape(shape: Sequence[int], spec: TensorSpec, rows: int, config: ModelConfig) -> None:
+    """Check the whole shape of an input that has `rows` rows.
+
+    Raises:
+        InvalidRequest: it is not one that the model takes.
+    """
+    wanted = (rows, *spec.dims) if config.batches else spec.dims
     same_rank = len(shape) == len(wanted)
     fits = same_rank and all(size in (-1, given) for given, size in zip(shape, wanted, strict=True))
     if fits and min(shape[1 if config.batches else 0 :], default=0) >= 0:
         return
     if same_rank and all(given == -1 or size in (-1, given) for given, size in zip(shape, wanted, strict=True)):
         raise InvalidRequest(
-            f"All input dimensions should be specified for input '{tensor.name}' for model '{config.name}',"
+            f"All input dimensions should be specified for input '{spec.name}' for model '{config.name}',"
             f" got {_text(shape)}"
         )
     expected = (-1, *spec.dims) if config.batches else spec.dims
     note = _BATCH_DIMENSION_NOTE if config.batches else ""
     raise InvalidRequest(
-        f"unexpected shape for input '{tensor.name}' for model '{config.name}'."
+        f"unexpected shape for input '{spec.name}' for model '{config.name}'."
         f" Expected {_text(expected)}, got {_text(shape)}. {note}"
     )
 

@@ -22,11 +22,11 @@ from server.errors import (
 )
 from server.load_error import LoadError
 from server.model_states import State
+from server.services.ensembles import Pipelines
 from server.services.infer_request import read_infer_request
 from server.services.infer_response import build_infer_response
 from server.services.model_descriptions import describe_config, describe_metadata, describe_statistics
 from server.services.parameters import check_load_parameters, check_unload_parameters, parse_version
-from server.services.running import run
 from server.services.share import AT_ONCE, Share
 from server.services.streaming import answer_in_order
 from server.services.wire import InferMessage, parse_infer_message
@@ -68,7 +68,7 @@ class InferenceServicer:
         control: ModelControl | None,
     ) -> None:
         self._repository = repository
-        self._delivery = delivery
+        self._pipelines = Pipelines(repository, delivery)
         self._version = version
         self._is_ready = is_ready
         self._control = control
@@ -143,7 +143,7 @@ class InferenceServicer:
         with self._repository.lease(request.model_name, version) as model:
             inference = read_infer_request(message, model.config)
             async with share.place(model) if share else contextlib.nullcontext():
-                reply = await run(model, self._delivery, request, inference, call.deadline)
+                reply = await self._pipelines.run(model, request, inference, call.deadline)
             response = build_infer_response(request, inference, reply.result, model)
             model.statistics.succeeded(inference.rows, reply, time.monotonic_ns())
         return response

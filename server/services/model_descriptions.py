@@ -28,8 +28,10 @@ def describe_metadata(config: ModelConfig, versions: Iterable[int]) -> Any:
 
 
 def describe_config(model: ModelVersion) -> Any:
-    """A ModelConfigResponse: the file, with what was filled in, and the instances that really run."""
+    """A ModelConfigResponse: the file, with what was filled in, and the instances that run; ensembles have none."""
     response = service_pb2.ModelConfigResponse(config=model.config.proto)
+    if model.config.steps:
+        return response
     groups = response.config.instance_group
     if not groups:
         groups.add(name=model.config.name)

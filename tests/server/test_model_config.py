@@ -206,6 +206,8 @@ def test_fields_without_effect_are_named(directory: Path, text: str, ignored: tu
         (_MINIMAL + 'backend: "python"', 'platform "pytorch_libtorch" and backend "python" contradict each other'),
         (_MINIMAL + 'name: "other"', 'name is "other", but the directory is "net"'),
         (_MINIMAL + "max_batch_size: -1", "max_batch_size must be 0 or more"),
+        ('backend: "python"' + _INPUT, "code that completes its configuration is not served here"),
+        (_MINIMAL + "model_transaction_policy { decoupled: true }", "decoupled transaction policy are not served"),
         (_PLATFORM + _INPUT, "at least one input and one output are needed"),
         (_PLATFORM + _OUTPUT, "at least one input and one output are needed"),
         (_MINIMAL + 'output [ { name: "b" data_type: TYPE_STRING dims: 1 } ]', 'output "b": data type STRING'),

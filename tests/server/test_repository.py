@@ -167,7 +167,7 @@ def test_whatever_happens_to_one_model_leaves_the_others_alone(
     assert repository.close(HANGING_SECONDS)
 
 
-@pytest.mark.parametrize("line", ['backend: "python"', 'platform: "onnxruntime_onnx"', 'platform: "ensemble"'])
+@pytest.mark.parametrize("line", ['backend: "dali"', 'platform: "onnxruntime_onnx"', 'backend: "python"'])
 def test_models_of_other_servers_do_not_end_the_start(directory: Path, repository: ModelRepository, line: str) -> None:
     """Triton may serve them from the same repository; here they are unavailable, and the index says why."""
     write_model(directory / "other", b"whatever", line)
