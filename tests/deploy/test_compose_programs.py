@@ -50,7 +50,7 @@ def free_address() -> str:
 
 
 def test_a_new_image_brings_its_models_into_the_volume(tmp_path: Path) -> None:
-    """What the image has takes the place of what the volume has; other models stay, and open files keep their content."""
+    """What the image has takes the place of what the volume has; others stay, and open files keep their content."""
     image, volume = tmp_path / "image", tmp_path / "volume"
     for directory, name, content in ((image, "ours", "new"), (volume, "ours", "old"), (volume, "theirs", "kept")):
         (directory / name / "1").mkdir(parents=True)
