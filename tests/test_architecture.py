@@ -60,8 +60,9 @@ _NEVER_IN_SERVER = {
 _ORDER = (
     ("server.errors", "server.addresses", "server.cpus"),
     ("server.histogram", "server.cost", "server.tensor_types", "server.instance", "server.lease"),
-    ("server.config_fields", "server.ensemble_config"),
+    ("server.config_fields", "server.ensemble_config", "server.observed_request"),
     ("server.settings", "server.model_config", "server.model_directories", "server.request_queue", "server.statistics"),
+    ("server.slow_requests",),
     ("server.batching", "server.engine"),
     ("server.python_backend",),
     ("server.ensemble_fit",),
