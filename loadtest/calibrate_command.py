@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from loadtest.arguments import cpus, whole
 from loadtest.calibration import calibrate, null_server
 from loadtest.images import make_images
+from loadtest.options import Options
 from loadtest.payloads import Mix, make_workload
-from loadtest.session import Options
 from loadtest.target import PAYLOADS, TargetError, find_target
 
 if TYPE_CHECKING:

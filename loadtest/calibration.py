@@ -19,7 +19,7 @@ from loadtest.senders import Senders
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from loadtest.session import Options
+    from loadtest.options import Options
     from loadtest.workload import Workload
 
 SHARE_OF_CEILING = 0.5  # beyond which the generator does not believe itself

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from loadtest.arguments import image_files
 from loadtest.images import make_images, read_images
+from loadtest.options import Options
 from loadtest.payloads import Mix, answers_at_rest, check, make_workload
-from loadtest.session import Options
 from loadtest.target import Target, TargetError, find_target
 
 if TYPE_CHECKING:

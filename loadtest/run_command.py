@@ -14,6 +14,7 @@ from loadtest.arguments import add_load_arguments, duration, objective, positive
 from loadtest.calibration import calibrate
 from loadtest.description import describe
 from loadtest.environment import environment
+from loadtest.metrics import serve as serve_metrics
 from loadtest.preparation import Prepared, prepare
 from loadtest.replay_file import read_instants
 from loadtest.scenarios import SCENARIOS, Plan
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import argparse
 
     from loadtest.calibration import Calibration
+    from loadtest.progress import Observer
     from loadtest.scenarios import Scenario
 
 USAGE = 2
@@ -101,7 +103,7 @@ def _run(
 ) -> dict[str, Any]:
     findings: dict[str, Any] = {}
     options = replace(prepared.options, ceiling_rate=calibration.ceiling_rate) if calibration else prepared.options
-    session = Session(prepared.target, prepared.workload, options, arguments.scenario)
+    session = Session(prepared.target, prepared.workload, options, arguments.scenario, _observers(arguments))
     with session, contextlib.suppress(Interrupted):
         findings = scenario.run(session, plan)
     if not session.runs:
@@ -112,3 +114,12 @@ def _run(
     if arguments.output:
         results.write(arguments.output, session.runs, summary)
     return summary
+
+
+def _observers(arguments: argparse.Namespace) -> list[Observer]:
+    """Those that are told while it runs."""
+    if arguments.metrics_port is None:
+        return []
+    metrics, port = serve_metrics(arguments.metrics_port)
+    print(f"loadgen_* metrics on http://127.0.0.1:{port}/metrics", file=sys.stderr)
+    return [metrics]

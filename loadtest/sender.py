@@ -22,7 +22,7 @@ import numpy as np
 from loadtest import event_loop
 from loadtest.answers import judge, judge_refusal
 from loadtest.target import CHANNEL_OPTIONS
-from loadtest.trace import OUTCOME, ROW
+from loadtest.trace import DROPPED, OUTCOME, ROW
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -171,6 +171,8 @@ class _Sender:
             await _until(order.start + run.due[number])
             if len(self._under_way) < self._settings.most_in_flight:
                 self._begin(run.send(number))
+            else:
+                run.outcome[number] = OUTCOME[DROPPED]
 
     async def _closed_loop(self, run: _Rows, order: Order) -> None:
         numbers = iter(range(order.first, order.count, order.every))

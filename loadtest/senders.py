@@ -15,7 +15,7 @@ import numpy as np
 
 from loadtest import sender
 from loadtest.target import TargetError
-from loadtest.trace import empty_rows, read_rows
+from loadtest.trace import DROPPED, OUTCOME, PENDING, empty_rows, read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -119,6 +119,7 @@ class Senders:
         reports, cut = self._wait(connections, rows, start, watch)
         if cut is not None:
             rows["due"][~(rows["due"] <= cut)] = np.nan  # what was not yet due has not been missed
+            rows["outcome"][rows["outcome"] == PENDING] = OUTCOME[DROPPED]
         trace = read_rows(rows)
         order.file.unlink()
         steady = max(report.steady_seconds for report in reports)
@@ -147,7 +148,6 @@ class Senders:
         return reports, cut
 
 
-def ended(rows: NDArray[np.void], elapsed_seconds: float) -> Trace:
-    """The requests that have ended by now; one that should have left and did not counts as dropped."""
-    over = ~np.isnan(rows["done"]) | (np.isnan(rows["sent"]) & (rows["due"] < elapsed_seconds - 1.0))
-    return read_rows(rows[over])
+def ended(rows: NDArray[np.void]) -> Trace:
+    """The requests that have ended by now, or were dropped."""
+    return read_rows(rows[rows["outcome"] != PENDING])

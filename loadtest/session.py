@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
 
 import grpc
 import numpy as np
 
 from loadtest import schedule, server_statistics, warm_up
 from loadtest.host import HostWatch, pin_process
+from loadtest.options import Options
+from loadtest.progress import Progress
 from loadtest.run import Conditions, Run
 from loadtest.sender import SenderSettings
 from loadtest.senders import Senders, ended
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from loadtest.progress import Observer
     from loadtest.schedule import Schedule
     from loadtest.senders import Sent, Watch
     from loadtest.target import Target
@@ -37,63 +40,6 @@ _Result = TypeVar("_Result")
 
 class Interrupted(Exception):  # noqa: N818 - it is no error that somebody has seen enough
     """Somebody asked to stop; what was seen until then is in the session's last run, which is partial."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How to send.
-
-    Attributes:
-        processes: That send; more than one only where one is too slow.
-        deadline_seconds: Of each call.
-        most_in_flight: Calls; one that is due beyond that is dropped.
-        compare_every: Of how many answers one is held against the answer at rest; 0 for none.
-        cpus: Cores that the senders are bound to; empty for all.
-        server_pid: The server's process, if it is to be bound, too.
-        server_cpus: Cores that it is bound to.
-        warm_up_seconds: The longest warm-up; 0 for none.
-        ceiling_rate: What the generator reaches against a server that does nothing; None when it was not measured.
-    """
-
-    processes: int = 1
-    deadline_seconds: float = 10.0
-    most_in_flight: int = 500
-    compare_every: int = 0
-    cpus: frozenset[int] = frozenset()
-    server_pid: int | None = None
-    server_cpus: frozenset[int] = frozenset()
-    warm_up_seconds: float = 30.0
-    ceiling_rate: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """A run that is under way, as those see it who show it.
-
-    Attributes:
-        label: The run's.
-        target: The server's address.
-        scenario: Its name.
-        elapsed_seconds: Since the run's start.
-        total_seconds: For how long requests are due.
-        rate: Requests a second that are offered; None for a closed loop.
-        trace: What has ended so far.
-        in_flight: Requests that were sent and have not ended.
-        client_cpu: CPU share of the senders together since the last look; 1.0 is a whole core.
-    """
-
-    label: str
-    target: str
-    scenario: str
-    elapsed_seconds: float
-    total_seconds: float
-    rate: float | None
-    trace: Trace
-    in_flight: int
-    client_cpu: float
-
-
-Observer: TypeAlias = "Callable[[Progress], None]"
 
 
 class Session:
@@ -123,6 +69,7 @@ class Session:
         self._scenario = scenario
         self._observers = observers
         self._interrupted = False
+        self._begun = 0
         self._warm_up_seconds = 0.0
         self._stack = contextlib.ExitStack()
 
@@ -249,16 +196,20 @@ class Session:
         return done
 
     def _watch(self, run: Run, lead_seconds: float, host: HostWatch) -> Watch:
+        number = self._begun
+        self._begun += 1
+
         def watch(rows: NDArray[np.void], elapsed: float) -> bool:
             if self._observers:
                 progress = Progress(
+                    run=number,
                     label=run.label,
                     target=self.target.url,
                     scenario=self._scenario,
                     elapsed_seconds=elapsed - lead_seconds,
                     total_seconds=run.seconds,
                     rate=run.rate,
-                    trace=_without_lead(ended(rows, elapsed), lead_seconds),
+                    trace=_without_lead(ended(rows), lead_seconds),
                     in_flight=int(np.count_nonzero(~np.isnan(rows["sent"]) & np.isnan(rows["done"]))),
                     client_cpu=host.children_cpu(),
                 )

@@ -26,6 +26,9 @@ OUTCOMES = (*CODES, DROPPED, WRONG_ANSWER, NOT_REFUSED, REFUSED_OTHERWISE)
 """How a request can end; a trace holds the position in this tuple."""
 OUTCOME = {name: number for number, name in enumerate(OUTCOMES)}
 
+PENDING = 255
+"""Stands for the outcome while there is none."""
+
 ROW = np.dtype(
     [("due", np.float64), ("sent", np.float64), ("done", np.float64), ("message", np.int32), ("outcome", np.uint8)]
 )
@@ -88,12 +91,12 @@ class Trace:
 def empty_rows(count: int, file: Path) -> NDArray[np.void]:
     """A file of `count` rows [`ROW`] that several processes can write to at the same time.
 
-    Every row begins as one that is not yet due: its instants are NaN and its outcome is `DROPPED`.
+    Every row begins as one that is not yet due: its instants are NaN and its outcome is `PENDING`.
     """
     rows = np.memmap(file, ROW, "w+", shape=(count,))
     for column in ("due", "sent", "done"):
         rows[column] = np.nan
-    rows["outcome"] = OUTCOME[DROPPED]
+    rows["outcome"] = PENDING
     return rows
 
 
