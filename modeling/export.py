@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from modeling.command import InputError, Parser, positive, run
+from modeling.ensemble import ensemble_files
 from modeling.files import replacing
 from modeling.model_config import model_config
 from modeling.servable import InputForm, Servable
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 PROGRAM = "python -m modeling.export"
 _NAME = re.compile(r"\w[\w.-]*", re.ASCII)
+DEFAULT_ENSEMBLES = {BUNDLED: "classify_image", IMAGENET: "classify_imagenet"}
 DEFAULT_NAMES = {BUNDLED: "ca_mobilenetv2", IMAGENET: "ca_mobilenetv2_imagenet"}
 
 
@@ -85,6 +87,13 @@ def export_model(
     return difference
 
 
+def export_ensemble(name: str, facts: ModelFacts, network: Destination, form: InputForm, max_batch_size: int) -> None:
+    """Write the ensemble `name`, which takes encoded images for `network`, and its step that decodes them."""
+    Destination(network.repository, name)
+    for path, content in ensemble_files(name, network.name, facts, form, max_batch_size):
+        _place(network.repository / path, content)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     options = _parser().parse_args(arguments)
@@ -102,6 +111,9 @@ def export(options: Namespace) -> int:
         difference = export_model(network, facts, destination, InputForm(options.input), options.max_batch_size)
     except ExportError as error:
         raise InputError(f"nothing was written: {error}") from None
+    ensemble = options.ensemble or ("" if options.name else DEFAULT_ENSEMBLES.get(options.weights, ""))
+    if ensemble:
+        export_ensemble(ensemble, facts, destination, InputForm(options.input), options.max_batch_size)
     sys.stdout.write(
         f"{destination.model_file}: {len(facts.classes)} classes, {facts.size}x{facts.size}, batches up to "
         f"{options.max_batch_size}, at most {difference:.0e} from the network\n"
@@ -134,6 +146,12 @@ def _parser() -> Parser:
         "--size",
         type=positive,
         help="height and width of the input in pixels (default: what the weights were trained for)",
+    )
+    add(
+        "--ensemble",
+        metavar="NAME",
+        help="write an ensemble, too, which takes encoded images (default: classify_image or classify_imagenet, unless"
+        " --name is given)",
     )
     add("--max-batch-size", type=positive, default=8, help="the most images in one batch")
     add("--version", type=positive, default=1, help="the model's version")
