@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from tritonclient.grpc import service_pb2
 
 from client.classification_strings import read_class_rows
-from client.errors import InvalidImage, InvalidRequest, ModelNotFound, ServerError
+from client.errors import InvalidImage, InvalidRequest, ModelNotFound, ServerError, UnsupportedModel
 from client.images import file_name
 from client.model_interface import ModelInterface, read_interface
 from client.results import Classification, ImageFailure, Result
@@ -68,11 +69,10 @@ class OpenInference:
         return results
 
     def _ask_interface(self) -> Steps[ModelInterface]:
-        name = self._model or (yield from _only_ready_model())
-        asked = {"name": name, "version": self._version}
-        metadata = yield Rpc("ModelMetadata", service_pb2.ModelMetadataRequest(**asked))
-        config = yield Rpc("ModelConfig", service_pb2.ModelConfigRequest(**asked))
-        self.interface = read_interface(metadata, config.config)
+        if self._model:
+            self.interface = yield from _interface_of(self._model, self._version)
+        else:
+            self.interface = yield from _only_classifier(self._version)
         return self.interface
 
     def _infer(
@@ -122,14 +122,29 @@ def read_infer_response(response: Any, images: int) -> list[Classification]:
     return [Classification(None, response.model_name, response.model_version, classes) for classes in rows]
 
 
-def _only_ready_model() -> Steps[str]:
+def _interface_of(model: str, version: str) -> Steps[ModelInterface]:
+    asked = {"name": model, "version": version}
+    metadata = yield Rpc("ModelMetadata", service_pb2.ModelMetadataRequest(**asked))
+    config = yield Rpc("ModelConfig", service_pb2.ModelConfigRequest(**asked))
+    return read_interface(metadata, config.config)
+
+
+def _only_classifier(version: str) -> Steps[ModelInterface]:
+    """Finds the one ready model that takes pixels; steps of ensembles and the like may be beside it."""
     response = yield Rpc("RepositoryIndex", service_pb2.RepositoryIndexRequest(ready=True))
     names: list[str] = sorted({model.name for model in response.models if model.state == "READY"})
-    if not names:
-        raise ModelNotFound("the server has no model that is ready")
-    if len(names) > 1:
-        raise ModelNotFound(f"name a model; the server has several: {', '.join(names)}")
-    return names[0]
+    if len(names) == 1:
+        return (yield from _interface_of(names[0], version))
+    found = []
+    for name in names:
+        with contextlib.suppress(UnsupportedModel):
+            found.append((yield from _interface_of(name, version)))
+    if len(found) > 1:
+        raise ModelNotFound(f"name a model; the server has several: {', '.join(each.model for each in found)}")
+    if not found:
+        others = f", only {', '.join(names)}" if names else ""
+        raise ModelNotFound(f"the server has no model that is ready and classifies images{others}")
+    return found[0]
 
 
 def _decode_each(interface: ModelInterface, images: Sequence[Image]) -> list[Pixels | InvalidImage]:
