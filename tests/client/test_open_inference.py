@@ -43,7 +43,7 @@ def test_an_ensemble_and_its_steps_do_not_stand_in_the_networks_way() -> None:
 
 def test_two_networks_have_to_be_told_apart() -> None:
     """Only models that classify images are offered for choice."""
-    with pytest.raises(ModelNotFound, match="the server has several: a, c$"):
+    with pytest.raises(ModelNotFound, match=r"the server has several: a, c$"):
         chosen({"a": NETWORK, "b": STEP, "c": NETWORK})
 
 
