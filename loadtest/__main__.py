@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from loadtest import calibrate_command, run_command
+from loadtest import calibrate_command, run_command, search_command
 
 
 def main() -> int:
@@ -13,6 +13,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m loadtest", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     run_command.add_parser(commands)
+    search_command.add_parser(commands)
     calibrate_command.add_parser(commands)
     arguments = parser.parse_args()
     status: int = arguments.execute(arguments)

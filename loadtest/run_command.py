@@ -1,36 +1,19 @@
 """`python -m loadtest run SCENARIO`: offer load and tell how it was served."""
 
-# ruff: noqa: T201 - a command's output
 from __future__ import annotations
 
-import contextlib
-import sys
-from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from loadtest import results
 from loadtest.arguments import add_load_arguments, duration, objective, positive
-from loadtest.calibration import calibrate
-from loadtest.description import describe
-from loadtest.environment import environment
-from loadtest.metrics import serve as serve_metrics
-from loadtest.preparation import Prepared, prepare
+from loadtest.conduct import conduct
 from loadtest.replay_file import read_instants
 from loadtest.scenarios import SCENARIOS, Plan
-from loadtest.session import Interrupted, Session
-from loadtest.summary import summarize
-from loadtest.target import TargetError
-from loadtest.verdict import EXIT_CODES
 
 if TYPE_CHECKING:
     import argparse
 
-    from loadtest.calibration import Calibration
-    from loadtest.progress import Observer
     from loadtest.scenarios import Scenario
-
-USAGE = 2
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -48,18 +31,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def execute(arguments: argparse.Namespace) -> int:
     """Run a scenario; exit status 0 met, 1 missed, 3 invalid, 2 usage."""
     scenario = SCENARIOS[arguments.scenario]
-    try:
-        plan = _plan(arguments, scenario)
-        prepared = prepare(arguments, scenario)
-        calibration = None if arguments.no_calibration else calibrate(prepared.workload, prepared.options)
-        if calibration:
-            _check_rate(plan.rate, calibration)
-        summary = _run(arguments, scenario, plan, prepared, calibration)
-    except (TargetError, ValueError, OSError) as error:
-        print(f"loadtest: {error}", file=sys.stderr)
-        return USAGE
-    print(describe(summary))
-    return EXIT_CODES[summary["verdict"]]
+    return conduct(arguments, scenario, lambda: _plan(arguments, scenario))
 
 
 def _plan(arguments: argparse.Namespace, scenario: Scenario) -> Plan:
@@ -84,42 +56,3 @@ def _plan(arguments: argparse.Namespace, scenario: Scenario) -> Plan:
             f"takes {needed}: --duration {needed / rate * 1.1:.0f}s at this rate"
         )
     return plan
-
-
-def _check_rate(rate: float | None, calibration: Calibration) -> None:
-    if rate is not None and rate > calibration.most_rate:
-        raise ValueError(
-            f"this client can send {calibration.ceiling_rate:.0f} requests a second here and reports on half of that, "
-            f"not on {rate:g}; more --processes may carry more"
-        )
-
-
-def _run(
-    arguments: argparse.Namespace,
-    scenario: Scenario,
-    plan: Plan,
-    prepared: Prepared,
-    calibration: Calibration | None,
-) -> dict[str, Any]:
-    findings: dict[str, Any] = {}
-    options = replace(prepared.options, ceiling_rate=calibration.ceiling_rate) if calibration else prepared.options
-    session = Session(prepared.target, prepared.workload, options, arguments.scenario, _observers(arguments))
-    with session, contextlib.suppress(Interrupted):
-        findings = scenario.run(session, plan)
-    if not session.runs:
-        raise TargetError("interrupted before anything was measured")
-    summary = summarize(session.runs, plan.objective, scenario=arguments.scenario, findings=findings)
-    summary |= environment(prepared.target, arguments)
-    summary["generator"] = asdict(calibration) if calibration else None
-    if arguments.output:
-        results.write(arguments.output, session.runs, summary)
-    return summary
-
-
-def _observers(arguments: argparse.Namespace) -> list[Observer]:
-    """Those that are told while it runs."""
-    if arguments.metrics_port is None:
-        return []
-    metrics, port = serve_metrics(arguments.metrics_port)
-    print(f"loadgen_* metrics on http://127.0.0.1:{port}/metrics", file=sys.stderr)
-    return [metrics]

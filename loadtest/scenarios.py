@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from loadtest.session import Session
 
 Findings: TypeAlias = dict[str, Any]
+"""A scenario's own numbers; "verdict" among them is a `Verdict` in place of that of its runs."""
 
 _SWEEP = (1, 2, 4, 8, 16, 32)
 _OFFLINE_CALLERS_PER_BATCH = 2
@@ -110,7 +111,7 @@ def _sweep(session: Session, plan: Plan) -> Findings:
 
 
 def _server(session: Session, plan: Plan) -> Findings:
-    peak = _find_peak(session, plan)
+    peak = find_peak(session, plan)
     for share in _PEAK_SHARES:
         rate = share * peak
         due = schedule.poisson(rate, plan.seconds, plan.seed)
@@ -128,7 +129,7 @@ def _burst(session: Session, plan: Plan) -> Findings:
 
 
 def _overload(session: Session, plan: Plan) -> Findings:
-    peak = _find_peak(session, plan)
+    peak = find_peak(session, plan)
     rate = _OVERLOAD * peak
     due = schedule.poisson(rate, plan.seconds, plan.seed)
     run = session.open_loop(due, plan.seconds, label=f"{_OVERLOAD:g} times the peak", rate=rate, seed=plan.seed)
@@ -163,7 +164,7 @@ def _warm_up_closed(session: Session) -> None:
     session.discard(lambda: session.closed_loop(1, 2.0, label="warm-up"))
 
 
-def _find_peak(session: Session, plan: Plan) -> float:
+def find_peak(session: Session, plan: Plan) -> float:
     """Requests a second that the server answers when callers wait for it; the user's rate if one was given."""
     if plan.rate is not None:
         session.warm_up(plan.rate / 2)

@@ -95,6 +95,22 @@ class SearchResult:
     probed: list[ProbedRate] = field(default_factory=list)
 
 
+def check_time(objective: Objective, settings: SearchSettings) -> float:
+    """The lowest rate at which the time for one rate is enough to show the objective, requests a second.
+
+    Raises:
+        ValueError: The search would begin below it.
+    """
+    needed = objective.least_requests / settings.most_seconds
+    first = max(settings.first_rate, settings.lowest_rate)
+    if first < needed:
+        raise ValueError(
+            f"{settings.most_seconds:g} s at {first:.3g}/s cannot show p{100 * objective.quantile:g}: it takes "
+            f"{objective.least_requests} requests, at least {needed:.3g}/s"
+        )
+    return needed
+
+
 class Search:
     """One search; `result` can be read at any time, also after an interruption."""
 
@@ -108,21 +124,14 @@ class Search:
         """Prepare, and send nothing yet; `tell` hears of every rate that has been probed.
 
         Raises:
-            ValueError: The first rate is so low, or the time for a rate so short, that nothing could be shown.
+            ValueError: See `check_time`.
         """
-        needed = objective.least_requests / settings.most_seconds
-        first = max(settings.first_rate, settings.lowest_rate)
-        if first < needed:
-            raise ValueError(
-                f"{settings.most_seconds:g} s at {first:g}/s cannot show p{100 * objective.quantile:g}: "
-                f"it takes {objective.least_requests} requests, at least {needed:.3g}/s"
-            )
         self.result = SearchResult()
         self._tell = tell
         self._probe = probe
         self._objective = objective
         self._settings = settings
-        self._lowest_rate = max(settings.lowest_rate, needed)
+        self._lowest_rate = max(settings.lowest_rate, check_time(objective, settings))
         self._seed = settings.seed
 
     def run(self) -> SearchResult:

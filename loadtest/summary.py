@@ -10,7 +10,7 @@ import numpy as np
 from loadtest.early_stopping import requests_needed
 from loadtest.percentiles import intervals_ms, percentiles_ms
 from loadtest.validity import conditions
-from loadtest.verdict import judge_run, overall
+from loadtest.verdict import Verdict, judge_run, overall
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +38,7 @@ def summarize(
     scenario: str = "",
     findings: dict[str, Any] | None = None,
     headline: int = -1,
+    verdict: Verdict | None = None,
 ) -> dict[str, Any]:
     """What summary.json says of the runs of a scenario, the verdict first.
 
@@ -52,17 +53,15 @@ def summarize(
         scenario: Its name.
         findings: The scenario's own numbers.
         headline: Which run stands at the top.
+        verdict: The scenario's own; None when its judged runs decide.
     """
     described = [describe_run(run, objective) for run in runs]
-    judged = [each for each in described if each["judged"]] or described
-    verdict = overall(each["verdict"] for each in judged)
-    several = len(runs) > 1
-    reasons = [f"{each['label']}: {reason}" if several else reason for each in judged for reason in each["reasons"]]
+    verdict = verdict or _verdict(described)
     top = described[headline]
     return {
         "scenario": scenario,
-        "verdict": verdict,
-        "reasons": reasons,
+        "verdict": verdict.word,
+        "reasons": list(verdict.reasons),
         "partial": any(run.partial for run in runs),
         **{key: top[key] for key in _HEADLINE},
         "objective": _objective(objective),
@@ -70,6 +69,14 @@ def summarize(
         "headline": headline % len(runs),
         "runs": described,
     }
+
+
+def _verdict(described: Sequence[dict[str, Any]]) -> Verdict:
+    """The verdict on all judged runs."""
+    judged = [each for each in described if each["judged"]] or described
+    several = len(described) > 1
+    reasons = [f"{each['label']}: {reason}" if several else reason for each in judged for reason in each["reasons"]]
+    return Verdict(overall(each["verdict"] for each in judged), tuple(reasons))
 
 
 def describe_run(run: Run, objective: Objective | None = None) -> dict[str, Any]:
