@@ -101,7 +101,8 @@ def _is_ignored(path: Path, patterns: list[str]) -> bool:
 
 def _expression(pattern: str) -> str:
     parts = {"**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
-    return "".join(parts.get(part) or re.escape(part) for part in re.split(r"(\*\*/|\*|\?)", pattern) if part)
+    split = re.split(r"(\*\*/|\*|\?|\[[^]]*\])", pattern)
+    return "".join(part if part.startswith("[") else parts.get(part) or re.escape(part) for part in split)
 
 
 class Rehearsal:

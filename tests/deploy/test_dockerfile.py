@@ -88,6 +88,15 @@ def test_the_context_has_sources_alone() -> None:
     assert not [path for path in files if "__pycache__" in path.parts or path.name in ("model.pt", "model.onnx")]
 
 
+def test_patterns_mean_what_they_mean_to_docker(tmp_path: Path) -> None:
+    """The last pattern that fits a file or one of its folders decides; a star stays within one folder."""
+    (tmp_path / ".dockerignore").write_text("# none\n*\n!a\n**/cache\na/*/[0-9]*/big\n!b/c.txt\n")
+    for name in ("a/x", "a/cache/y", "a/m/1/big", "a/m/v1/big", "a/m/2/n/big", "b/c.txt", "b/d.txt", "top"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert [path.as_posix() for path in context_files(tmp_path)] == ["a/m/2/n/big", "a/m/v1/big", "a/x", "b/c.txt"]
+
+
 @pytest.mark.parametrize("image", IMAGES)
 def test_an_image_runs_as_an_account_of_its_own(image: str) -> None:
     """The account has a fixed number, which Kubernetes can tell from root's, and a signal that the process knows."""
