@@ -5,17 +5,15 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import multiprocessing.connection
-import tempfile
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from loadtest import sender
 from loadtest.target import TargetError
-from loadtest.trace import DROPPED, OUTCOME, PENDING, empty_rows, read_rows
+from loadtest.trace import DROPPED, OUTCOME, PENDING, read_rows, shared_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -57,8 +55,6 @@ class Senders:
 
     def __init__(self, settings: SenderSettings, processes: int = 1) -> None:
         share = replace(settings, most_in_flight=max(1, settings.most_in_flight // processes))
-        self._directory = tempfile.TemporaryDirectory(prefix="loadtest-")
-        self._runs = 0
         self._stack = contextlib.ExitStack()
         self._connections = [self._start(share) for _ in range(processes)]
 
@@ -80,7 +76,6 @@ class Senders:
     def close(self) -> None:
         """End the processes."""
         self._stack.close()
-        self._directory.cleanup()
 
     def _start(self, settings: SenderSettings) -> Connection:
         # Spawned, not forked: gRPC does not survive a fork.
@@ -95,20 +90,15 @@ class Senders:
 
     def open_loop(self, due: Schedule, watch: Watch) -> Sent:
         """Send a request at each instant of `due` (seconds, ascending) and wait for the last answer."""
-        rows, file = self._rows(len(due))
-        rows["due"] = due
-        return self._run(rows, sender.Order(file, len(rows), 0, len(self._connections), 0.0), watch)
+        with shared_rows(len(due)) as (rows, file):
+            rows["due"] = due
+            return self._run(rows, sender.Order(file, len(rows), 0, len(self._connections), 0.0), watch)
 
     def closed_loop(self, callers: int, seconds: float, watch: Watch) -> Sent:
         """Let `callers` send for `seconds`, each its next request when its last one has ended."""
-        rows, file = self._rows(int(seconds * _MOST_CLOSED_RATE) + callers)
         every = min(callers, len(self._connections))
-        return self._run(rows, sender.Order(file, len(rows), 0, every, 0.0, seconds, callers), watch)
-
-    def _rows(self, count: int) -> tuple[NDArray[np.void], Path]:
-        self._runs += 1
-        file = Path(self._directory.name) / str(self._runs)
-        return empty_rows(count, file), file
+        with shared_rows(int(seconds * _MOST_CLOSED_RATE) + callers) as (rows, file):
+            return self._run(rows, sender.Order(file, len(rows), 0, every, 0.0, seconds, callers), watch)
 
     def _run(self, rows: NDArray[np.void], order: Order, watch: Watch) -> Sent:
         start = time.perf_counter() + _LEAD_SECONDS
@@ -121,7 +111,6 @@ class Senders:
             rows["due"][~(rows["due"] <= cut)] = np.nan  # what was not yet due has not been missed
             rows["outcome"][rows["outcome"] == PENDING] = OUTCOME[DROPPED]
         trace = read_rows(rows)
-        order.file.unlink()
         steady = max(report.steady_seconds for report in reports)
         return Sent(
             trace=trace,

@@ -125,8 +125,11 @@ class Session:
             judged: Whether the run counts for the verdict.
 
         Raises:
+            ValueError: Nothing is due.
             Interrupted: Somebody asked to stop.
         """
+        if not len(due):
+            raise ValueError("no request falls into so short a time at this rate")
         offered = rate if rate is not None else len(due) / seconds
         run = Run(label, NOTHING, seconds - lead_seconds, Conditions(0.0), offered, seed=seed, judged=judged)
         return self._measure(run, lambda watch: self._senders.open_loop(due, watch), lead_seconds)

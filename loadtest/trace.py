@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import grpc
 import numpy as np
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
@@ -88,16 +92,25 @@ class Trace:
         return Trace(self.due[rows], self.sent[rows], self.done[rows], self.message[rows], self.outcome[rows])
 
 
-def empty_rows(count: int, file: Path) -> NDArray[np.void]:
-    """A file of `count` rows [`ROW`] that several processes can write to at the same time.
+@contextlib.contextmanager
+def shared_rows(count: int) -> Iterator[tuple[NDArray[np.void], Path]]:
+    """`count` rows [`ROW`] that several processes can write to at the same time, and the file that they open for it.
 
-    Every row begins as one that is not yet due: its instants are NaN and its outcome is `PENDING`.
+    Every row begins as one that is not yet due: its instants are NaN and its outcome is `PENDING`. The file is memory
+    that belongs to no disk where the system has such a thing: a disk that is busy would hold up the senders.
     """
-    rows = np.memmap(file, ROW, "w+", shape=(count,))
-    for column in ("due", "sent", "done"):
-        rows[column] = np.nan
-    rows["outcome"] = PENDING
-    return rows
+    with contextlib.ExitStack() as stack:
+        if hasattr(os, "memfd_create"):
+            descriptor = os.memfd_create("loadtest")
+            stack.callback(os.close, descriptor)
+            file = Path(f"/proc/{os.getpid()}/fd/{descriptor}")
+        else:
+            file = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="loadtest-")), "rows")
+        rows = np.memmap(file, ROW, "w+", shape=(count,))
+        for column in ("due", "sent", "done"):
+            rows[column] = np.nan
+        rows["outcome"] = PENDING
+        yield rows, file
 
 
 def read_rows(rows: NDArray[np.void]) -> Trace:
