@@ -15,7 +15,7 @@ import yaml
 
 from tests import serving
 from tests.deploy.compose import services
-from tests.deploy.dockerfile import ROOT, read_stages
+from tests.deploy.dockerfile import ROOT, command_of, read_stages
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,3 +113,14 @@ def test_prometheus_scrapes_services_that_it_can_reach() -> None:
         assert set(SERVICES[host]["networks"]) & set(SERVICES["prometheus"]["networks"])
         build = SERVICES[host].get("build")
         assert port in (stages[build["target"]].values("EXPOSE")[-1].split() if build else own[host])
+
+
+@pytest.mark.skipif(not (ROOT / "loadtest" / "locustfile.py").exists(), reason="loadtest/locustfile.py is yet to come")
+@pytest.mark.parametrize("service", ["locust-master", "locust-worker"])
+def test_locust_takes_its_flags(service: str) -> None:
+    """The real Locust reads the locust file and the service's command, and has somebody to send requests."""
+    entrypoint = command_of(read_stages()["loadtest"].values("ENTRYPOINT")[-1])
+    command = [*entrypoint, *SERVICES[service]["command"], "--list"]
+    result = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "Available Users" in result.stdout + result.stderr
