@@ -18,12 +18,15 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from server.errors import DeadlineUnreachable, ModelFailed, ServingError, ShuttingDown
 from server.instance import Reply
+from server.log_sampling import CauseLog
 from server.request_queue import Entry, RequestQueue
+from server.warm_up import WarmUp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from server.instance import Execution, Instance
+    from server.model_warmup import Sample
     from server.request_queue import BatchingPolicy
 
 logger = logging.getLogger(__name__)
@@ -31,13 +34,12 @@ logger = logging.getLogger(__name__)
 Payload = TypeVar("Payload")
 Result = TypeVar("Result")
 
-_WARM_UP_RUNS = 3
-
 
 class Batcher(Generic[Payload, Result]):
     """The queue of one model version and the threads of its instances.
 
-    `observe_batch(rows, execution)` is called in an instance's thread after each execution that succeeded.
+    `observe_batch(rows, execution)` is called in an instance's thread after each execution that succeeded; `samples`
+    are requests that each instance answers before the batcher is ready.
     """
 
     def __init__(
@@ -46,24 +48,27 @@ class Batcher(Generic[Payload, Result]):
         instances: Sequence[Instance[Payload, Result]],
         policy: BatchingPolicy,
         observe_batch: Callable[[int, Execution[Result]], None],
+        samples: Sequence[Sample] = (),
     ) -> None:
         self._name = name
         self._instances = instances
-        self._max_rows = policy.max_rows
         self._observe_batch = observe_batch
         self._changed = threading.Condition()
         self._queue: RequestQueue[Payload, Result] = RequestQueue(policy, len(instances))
+        self._warm_up = WarmUp(samples, self._queue.cost, _run_timed, self._go_on)
         self._accepting = False
+        self._causes = CauseLog(logger)
         self._is_given_up: Callable[[], bool] = lambda: False
         self._threads: list[threading.Thread] = []
 
     def start(self, is_given_up: Callable[[], bool] = lambda: False) -> None:
-        """Warm up every batch size on every instance; returns when all are ready.
+        """Warm up every instance; returns when all are ready.
 
         `is_given_up()` is asked before each warm-up run, in the threads of the instances.
 
         Raises:
             ShuttingDown: nobody wants the batcher any more.
+            SampleError: an instance failed on a sample.
             Exception: whatever the first instance that failed raised; no thread is left running.
         """
         self._accepting = True
@@ -85,9 +90,12 @@ class Batcher(Generic[Payload, Result]):
         self._threads.append(thread)
         return opened
 
-    def submit(self, payload: Payload, rows: int, deadline: float = math.inf) -> Future[Reply[Result]]:
+    def submit(
+        self, payload: Payload, rows: int, deadline: float = math.inf, trace: object = None
+    ) -> Future[Reply[Result]]:
         """Queue a request of `rows` rows (1..max_rows) that must be answered by `deadline` (`time.monotonic` seconds).
 
+        `trace` is found again in the `Execution` of its batch.
         Cancelling the future frees the request's place at once, unless an instance has taken it already.
 
         Raises:
@@ -95,7 +103,7 @@ class Batcher(Generic[Payload, Result]):
             DeadlineUnreachable: the work that is queued already will not be done in time.
             ShuttingDown: the batcher is closed.
         """
-        entry: Entry[Payload, Result] = Entry(payload, rows, deadline, time.monotonic_ns())
+        entry: Entry[Payload, Result] = Entry(payload, rows, deadline, time.monotonic_ns(), trace)
         # Not a closure over the entry: that cycle would keep its payload until the garbage collector comes by.
         entry.future.add_done_callback(self._forget)
         with self._changed:
@@ -124,6 +132,12 @@ class Batcher(Generic[Payload, Result]):
         return self._queue.busy
 
     @property
+    def busy_seconds(self) -> float:
+        """For how long instances have executed batches, of all instances together."""
+        with self._changed:
+            return self._queue.busy_seconds(time.monotonic())
+
+    @property
     def alive(self) -> bool:
         """Whether every instance still has its thread."""
         return all(thread.is_alive() for thread in self._threads)
@@ -139,7 +153,8 @@ class Batcher(Generic[Payload, Result]):
 
     def _serve(self, instance: Instance[Payload, Result], opened: Future[None]) -> None:
         try:
-            self._open(instance)
+            instance.open()
+            self._warm_up.run(instance)
         except BaseException as error:  # noqa: BLE001 - start() raises it
             opened.set_exception(error)
             return
@@ -150,27 +165,18 @@ class Batcher(Generic[Payload, Result]):
                 self._run_safely(instance, batch)
                 batch.clear()  # an idle instance keeps nobody's data
         except BaseException:
-            self._abandon(batch)
+            self._abandon(instance, batch)
             raise
 
-    def _open(self, instance: Instance[Payload, Result]) -> None:
-        instance.open()
-        for rows in range(1, self._max_rows + 1):
-            for run in range(_WARM_UP_RUNS):
-                if self._is_given_up() or not self._accepting:  # another instance may have failed
-                    raise ShuttingDown("the model is not wanted any more")
-                started = time.monotonic()
-                instance.warm_up(rows)
-                if run == 0:
-                    continue  # it pays for what the others do not
-                with self._changed:
-                    self._queue.cost.learn(rows, time.monotonic() - started)
+    def _go_on(self) -> None:
+        if self._is_given_up() or not self._accepting:  # another instance may have failed
+            raise ShuttingDown("the model is not wanted any more")
 
     def _next_batch(self, instance: Instance[Payload, Result]) -> list[Entry[Payload, Result]]:
         """Wait for work and take it; an empty list means that the batcher is closed and drained."""
         while True:
             with self._changed:
-                self._queue.release(instance)
+                self._queue.release(instance, time.monotonic())
                 if not self._wait_for_work():
                     return []
                 batch, expired = self._queue.take(instance, time.monotonic())
@@ -208,6 +214,7 @@ class Batcher(Generic[Payload, Result]):
         except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for an answer
             self._fail(instance, batch, error)
             return
+        execution.request_traces = [entry.trace for entry in batch]
         total = sum(rows)
         with self._changed:
             self._queue.cost.observe(total, (execution.finished_ns - execution.started_ns) / 1e9)
@@ -225,17 +232,24 @@ class Batcher(Generic[Payload, Result]):
             return
         answer = error
         if not isinstance(error, ServingError):
-            logger.error("%s: an execution failed", self._name, exc_info=error)
+            self._causes.error(f"{self._name}: an execution failed", error, model=self._name)
             answer = ModelFailed("the model failed on this request")
         batch[0].future.set_exception(answer)
 
-    def _abandon(self, batch: Sequence[Entry[Payload, Result]]) -> None:
+    def _abandon(self, instance: Instance[Payload, Result], batch: Sequence[Entry[Payload, Result]]) -> None:
         """This thread is about to die: nobody may be left waiting for it."""
         with self._changed:
+            self._queue.release(instance, time.monotonic())
             self._accepting = False
             stranded = self._queue.clear()
             self._changed.notify_all()
         _give_up([*batch, *(entry for entry in stranded if entry.future.set_running_or_notify_cancel())])
+
+
+def _run_timed(run: Callable[[], None]) -> float:
+    started = time.monotonic()
+    run()
+    return time.monotonic() - started
 
 
 def _give_up(batch: Sequence[Entry[Payload, Result]]) -> None:

@@ -32,7 +32,7 @@ _HONOURED = {
     "instance_group.name",
     "instance_group.kind",
     "instance_group.count",
-    "model_warmup",  # every batch size is warm before readiness, whatever this says
+    "model_warmup",
     "ensemble_scheduling.step.model_name",
     "ensemble_scheduling.step.model_version",
     "ensemble_scheduling.step.input_map",

@@ -1,4 +1,4 @@
-"""What a batch costs: measured for every size at warm-up, and kept current while serving."""
+"""What a batch costs: measured for many sizes at warm-up, and kept current while serving."""
 
 from __future__ import annotations
 
@@ -21,15 +21,29 @@ class CostModel:
     """
 
     def __init__(self, max_rows: int) -> None:
-        self._base = [0.0] * (max_rows + 1)
+        self.max_rows = max_rows
+        self._measured: dict[int, float] = {}
+        self._base = [0.0] * (max_rows + 1)  # the curve: what was measured, and what lies between
         self._level = 1.0
         self._cheapest_rows: int | None = max_rows  # None where the curve has changed since it was last looked for
 
     def learn(self, rows: int, seconds: float) -> None:
-        """Take a warm-up execution into the curve: the fastest one of each size counts."""
-        known = self._base[rows]
-        self._base[rows] = min(known, seconds) if known else seconds
+        """Take a warm-up execution into the curve: the fastest one of each size counts.
+
+        Between two sizes that were measured the curve is a straight line.
+        """
+        self._measured[rows] = min(self._measured.get(rows) or seconds, seconds)
+        self._base[rows] = self._measured[rows]
+        below = max((other for other in self._measured if other < rows), default=rows)
+        above = min((other for other in self._measured if other > rows), default=rows)
+        self._interpolate(below, rows)
+        self._interpolate(rows, above)
         self._cheapest_rows = None
+
+    def _interpolate(self, low: int, high: int) -> None:
+        step = (self._base[high] - self._base[low]) / max(1, high - low)
+        for rows in range(low + 1, high):
+            self._base[rows] = self._base[low] + step * (rows - low)
 
     def observe(self, rows: int, seconds: float) -> None:
         """Take an execution that served requests into the level."""
@@ -39,7 +53,7 @@ class CostModel:
             self._level *= 1 + _WEIGHT * (ratio - 1)
 
     def seconds(self, rows: int) -> float:
-        """Expected duration of one execution of `rows` rows; 0 for a size that was never measured."""
+        """Expected duration of one execution of `rows` rows; 0 where nothing near it was measured."""
         return self._base[rows] * self._level
 
     @property

@@ -108,6 +108,14 @@ class TorchScriptInstance:
         payload = tuple(bytes(rows * spec.row_bytes) for spec in self._model.config.inputs)
         self.run([payload], [rows])
 
+    def run_sample(self, tensors: Sequence[NDArray[Any]], rows: int) -> None:
+        """Run a batch of `rows` requests that are all alike.
+
+        Raises:
+            Exception: as `run`.
+        """
+        self.run([tuple(tensor.tobytes() for tensor in tensors)] * rows, [1] * rows)
+
     def run(self, payloads: Sequence[Payload], rows: Sequence[int]) -> Execution[Result]:
         """Run one batch.
 

@@ -11,9 +11,11 @@ from server.engine import EngineError, TorchScriptInstance, TorchScriptModel
 from server.errors import ModelFailed, ShuttingDown
 from server.lease import Leased
 from server.model_config import PYTHON
+from server.model_warmup import WarmUpError, read_samples
 from server.python_backend.instance import PythonInstance
 from server.request_queue import BatchingPolicy
 from server.statistics import ModelStatistics
+from server.warm_up import SampleError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,6 +47,7 @@ class ModelVersion(Leased):
 
         Raises:
             EngineError, ModelFailed: the file is no module that fits `config`.
+            WarmUpError: a sample of `config` cannot be run, or fails.
             ShuttingDown: it was given up.
         """
         super().__init__()
@@ -68,15 +71,18 @@ class ModelVersion(Leased):
         )
         instances = self._new_instances(path)
         self._finalize = [instance.close for instance in instances if isinstance(instance, PythonInstance)]
-        batcher = Batcher[Any, Any](config.name, instances, policy, self.statistics.executed)
+        samples = read_samples(config, path.parent.parent)
+        batcher = Batcher[Any, Any](config.name, instances, policy, self.statistics.executed, samples)
         try:
             batcher.start(is_given_up)
+        except SampleError as error:
+            self._finalize_instances()
+            raise WarmUpError(error.sample.index, f"{error}: {_last_line(error.__cause__)}") from error
         except (EngineError, ModelFailed, ShuttingDown):
             self._finalize_instances()
             raise
         except Exception as error:
-            reason = str(error).strip().splitlines() or [type(error).__name__]
-            raise EngineError(f"the module fails on a batch of zeros: {reason[-1]}") from error
+            raise EngineError(f"the module fails on a batch of zeros: {_last_line(error)}") from error
         return batcher
 
     def _new_instances(self, path: Path) -> Sequence[Instance[Any, Any]]:
@@ -97,3 +103,8 @@ class ModelVersion(Leased):
         self.batcher.close()
         self._finalize_instances()
         self._closed.set()
+
+
+def _last_line(error: BaseException | None) -> str:
+    """What TorchScript says at last, behind its trace."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]

@@ -176,8 +176,8 @@ DIFFERENT = (
         (
             "config.pbtxt:3: error: [coordserve] the module takes 1 inputs, config.pbtxt has 2",
             "config.pbtxt:3: warning: [triton] the module takes 1 inputs, config.pbtxt has 2",
-            "config.pbtxt:8: error: [triton] model_warmup has no input INPUT__1",
-            "config.pbtxt:9: error: [triton] model_warmup has no input INPUT__1",
+            "config.pbtxt:8: error: [both] model_warmup has no input INPUT__1",
+            "config.pbtxt:9: error: [both] model_warmup has no input INPUT__1",
         ),
         "input [",
         _SECOND_INPUT,
@@ -315,8 +315,8 @@ DIFFERENT = (
         "format",
         (
             'config.pbtxt:3: error: [both] input "INPUT__0": the format is one of images',
-            'config.pbtxt:8: error: [triton] model_warmup: input "INPUT__0" has dims [1, 4, 4, 3]',
-            'config.pbtxt:9: error: [triton] model_warmup: input "INPUT__0" has dims [1, 4, 4, 3]',
+            'config.pbtxt:8: error: [both] model_warmup: input "INPUT__0" has dims [1, 4, 4, 3]',
+            'config.pbtxt:9: error: [both] model_warmup: input "INPUT__0" has dims [1, 4, 4, 3]',
         ),
         "data_type: TYPE_UINT8 dims: [ 4, 4, 3 ] }",
         "data_type: TYPE_UINT8 format: FORMAT_NHWC dims: [ 1, 4, 4, 3 ] }",
@@ -340,29 +340,29 @@ DIFFERENT = (
     ),
     Odd(
         "warm_type",
-        ('config.pbtxt:10: error: [triton] model_warmup: input "INPUT__0" has TYPE_UINT8',),
+        ('config.pbtxt:10: error: [both] model_warmup: input "INPUT__0" has TYPE_UINT8',),
         added=_warm_up("data_type: TYPE_FP32 dims: [ 4, 4, 3 ]"),
     ),
     Odd(
         "warm_dims",
-        ('config.pbtxt:10: error: [triton] model_warmup: input "INPUT__0" has dims [4, 4, 3]',),
+        ('config.pbtxt:10: error: [both] model_warmup: input "INPUT__0" has dims [4, 4, 3]',),
         added=_warm_up("data_type: TYPE_UINT8 dims: [ 4, 4 ]"),
     ),
     Odd(
         "warm_name",
-        ("config.pbtxt:10: error: [triton] model_warmup has no input INPUT__0",),
+        ("config.pbtxt:10: error: [both] model_warmup has no input INPUT__0",),
         added=_warm_up("data_type: TYPE_UINT8 dims: [ 4, 4, 3 ]").replace("INPUT__0", "OTHER"),
     ),
     Odd(
         "warm_file",
-        ('config.pbtxt:10: error: [triton] model_warmup: there is no file "warmup/pixels"',),
+        ('config.pbtxt:10: error: [both] model_warmup: input "INPUT__0" needs a file "warmup/pixels"',),
         added=_warm_up("data_type: TYPE_UINT8 dims: [ 4, 4, 3 ]").replace(
             "zero_data: true", 'input_data_file: "pixels"'
         ),
     ),
     Odd(
         "warm_size",
-        ("config.pbtxt:10: error: [triton] model_warmup has batch_size 3, which is above max_batch_size",),
+        ("config.pbtxt:10: error: [both] model_warmup has batch_size 3, which is above max_batch_size",),
         added=_warm_up("data_type: TYPE_UINT8 dims: [ 4, 4, 3 ]").replace("batch_size: 1", "batch_size: 3"),
         asked=False,  # Triton crashes
     ),

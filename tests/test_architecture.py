@@ -48,6 +48,7 @@ _NEVER_IN_SERVER = {
         "time",
     },
     "server.cost": {"torch", "grpc", "prometheus_client", "asyncio", "tritonclient", "numpy", "threading", "time"},
+    "server.warm_up": {"torch", "grpc", "prometheus_client", "asyncio", "tritonclient", "numpy", "time"},
     "server.engine": {"grpc", "prometheus_client", "asyncio", "tritonclient"},
     "server.catalogue": {"torch", "grpc", "prometheus_client", "asyncio"},
     "server.repository": {"torch", "grpc", "prometheus_client", "asyncio"},
@@ -58,11 +59,15 @@ _NEVER_IN_SERVER = {
 }
 # From those that know nothing of the others to those that know all: a module imports only from lines above its own.
 _ORDER = (
-    ("server.errors", "server.addresses", "server.cpus"),
+    ("server.errors", "server.addresses", "server.cpus", "server.log_sampling"),
+    ("server.logs",),
     ("server.histogram", "server.cost", "server.tensor_types", "server.instance", "server.lease"),
     ("server.config_fields", "server.ensemble_config", "server.observed_request"),
     ("server.settings", "server.model_config", "server.model_directories", "server.request_queue", "server.statistics"),
-    ("server.slow_requests",),
+    ("server.slow_requests", "server.tracing"),
+    ("server.request_watch",),
+    ("server.model_warmup",),
+    ("server.warm_up",),
     ("server.batching", "server.engine"),
     ("server.python_backend",),
     ("server.ensemble_fit",),

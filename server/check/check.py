@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from server.check import labels, module, traps, triton
+from server.check import labels, module, traps, triton, warm_up
 from server.check.finding import Finding, Servers, Severity, merged
 from server.check.loading import attempt
 from server.check.source import Source
@@ -76,6 +76,7 @@ class _Check:
             return
         error, warning = Severity.ERROR, Severity.WARNING
         yield from self._at(error, Servers.TRITON, triton.faults(self._config, self._directory))
+        yield from self._at(error, Servers.BOTH, warm_up.faults(self._config, self._directory))
         yield from self._at(warning, Servers.TRITON, traps.triton(self._config))
         yield from self._at(warning, Servers.BOTH, traps.both(self._config, self._directory))
         yield from self._modules(self._config)
@@ -87,6 +88,8 @@ class _Check:
     def _own_error(self) -> Finding:
         """Why this server does not load the model."""
         found, file = self._attempt, self._path
+        if found.warm_up:
+            return Finding(file, self._source.line(found.warm_up), Severity.ERROR, Servers.BOTH, found.error)
         line, text = found.syntax_line or self._source.line_of_message(found.error), found.error
         if found.config and not found.in_config:
             model_file = self._directory / str(found.version) / found.config.model_file

@@ -11,6 +11,7 @@ from server.cpus import usable_cores
 from server.load_error import LoadError
 from server.model import ModelVersion
 from server.model_config import ConfigError
+from server.model_warmup import WarmUpError
 from server.repository import ModelRepository
 
 if TYPE_CHECKING:
@@ -36,10 +37,13 @@ class Attempt:
     error: str = ""
     in_config: bool = False
     syntax_line: int = 0
+    warm_up: str = ""
 
     def fail(self, error: LoadError) -> None:
         """Note why the model does not load."""
         self.error = str(error)
+        if isinstance(error.__cause__, WarmUpError):
+            self.warm_up = f"model_warmup[{error.__cause__.index}]"
         self.in_config = isinstance(error.__cause__, ConfigError)
         if self.in_config and (match := _CONFIG_ERROR.fullmatch(self.error)):
             self.syntax_line, self.error = int(match[1] or 0), match[2]

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from tritonclient.grpc import model_config_pb2
 
-from server.check import warm_up
 from server.model_config import PLATFORM
 
 if TYPE_CHECKING:
@@ -43,7 +42,6 @@ def faults(config: Any, directory: Path) -> Iterator[Fault]:
     yield from _instances(config)
     yield from _threads(config)
     yield from _versions(config, directory)
-    yield from warm_up.faults(config, directory)
 
 
 def versions(config: Any, directory: Path) -> list[int]:

@@ -88,6 +88,18 @@ class PythonInstance:
         except Exception as error:  # noqa: BLE001 - of somebody else's code
             logger.debug("%s: not warmed up by zeros: %s", self._config.name, _text(error))
 
+    def run_sample(self, tensors: Sequence[NDArray[Any]], rows: int) -> None:
+        """Execute a batch of `rows` requests that are all alike.
+
+        Raises:
+            ServingError: the model answers one of them with an error.
+            Exception: as `run`.
+        """
+        execution = self.run([TensorRequest(tuple(tensors)) for _ in range(rows)], [1] * rows)
+        for answer in execution.results:
+            if isinstance(answer, ServingError):
+                raise answer
+
     def run(self, payloads: Sequence[TensorRequest], rows: Sequence[int]) -> Execution[Answer]:
         """Execute one batch; a request may be answered by an error of its own.
 

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -21,6 +21,8 @@ from server.request_queue import BatchingPolicy
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from concurrent.futures import Future
+
+    from numpy.typing import NDArray
 
     from server.instance import Reply
 
@@ -48,6 +50,9 @@ class _Instance:
 
     def warm_up(self, rows: int) -> None:
         """Nothing to warm up."""
+
+    def run_sample(self, tensors: Sequence[NDArray[Any]], rows: int) -> None:
+        """Nobody has a sample."""
 
     def run(self, payloads: Sequence[_Request], rows: Sequence[int]) -> Execution[int]:
         """Answer."""

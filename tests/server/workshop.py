@@ -10,7 +10,7 @@ import queue
 import threading
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from server.instance import Execution
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import pytest
+    from numpy.typing import NDArray
 
     from server.batching import Batcher
     from server.instance import Reply
@@ -83,6 +84,7 @@ class Workshop:
         self.seconds = seconds
         self.instances: list[WorkshopInstance] = []
         self.warmed: list[tuple[int, int]] = []  # number of the instance, rows
+        self.samples: list[tuple[int, int]] = []  # likewise
         self.executed: list[list[str]] = []
         self._changed = threading.Condition()
         self._started: list[Run] = []
@@ -143,6 +145,12 @@ class WorkshopInstance:
             raise self._unfit
         self._workshop.warmed.append((self._number, rows))
         self._workshop.clock.work(self._workshop.seconds(rows))
+
+    def run_sample(self, tensors: Sequence[NDArray[Any]], rows: int) -> None:
+        """Note the sample; one whose value is negative fails."""
+        self._workshop.samples.append((self._number, rows))
+        if float(tensors[0].min()) < 0:
+            raise ValueError("a negative sample")
 
     def run(self, payloads: Sequence[str], rows: Sequence[int]) -> Execution[str]:
         """Wait until the test lets the batch go."""
