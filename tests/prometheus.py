@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,13 @@ def program(name: str) -> str:
         pytest.skip(f"{name} is not installed; Debian's package prometheus has it")
     assert path, f"{name} is not installed"
     return path
+
+
+def free_address() -> str:
+    """An address of this machine on which nobody listens."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{listener.getsockname()[1]}"
 
 
 def read_yaml(path: Path) -> Any:

@@ -15,6 +15,9 @@ from tests.prometheus import DIRECTORY, RULE_FILES, alerts, program, read_yaml, 
 ALERTS = alerts()
 RUNBOOK = (Path(__file__).parents[2] / "docs" / "runbook.md").read_text(encoding="utf-8")
 TEST_FILES = sorted((DIRECTORY / "tests").glob("*.yml"))
+ALERT_TESTS = [
+    test for path in TEST_FILES for group in read_yaml(path)["tests"] for test in group.get("alert_rule_test", [])
+]
 # Refusals that only the caller can avoid; they must not count against the server.
 CALLERS_FAULTS = {"invalid", "invalid_image", "not_found", "already_exists", "unsupported", "cancelled"}
 
@@ -24,11 +27,6 @@ SECTION = re.compile(r"^### (\w+)\n(.*?)(?=^##|\Z)", re.MULTILINE | re.DOTALL)
 def _promtool(*arguments: str | Path) -> None:
     process = subprocess.run([program("promtool"), *arguments], capture_output=True, text=True, check=False)
     assert process.returncode == 0, process.stdout + process.stderr
-
-
-def _alert_tests(name: str) -> list[dict[str, Any]]:
-    groups = [group for path in TEST_FILES for group in read_yaml(path)["tests"]]
-    return [test for group in groups for test in group.get("alert_rule_test", []) if test["alertname"] == name]
 
 
 def _reasons(expression: str) -> set[str]:
@@ -56,20 +54,14 @@ def test_the_rules_do_what_their_tests_say(path: Path) -> None:
 @pytest.mark.parametrize("name", ALERTS)
 def test_each_alert_is_tested_both_ways(name: str) -> None:
     """There is a case in which it fires and a case in which it does not."""
-    tests = _alert_tests(name)
+    tests = [test for test in ALERT_TESTS if test["alertname"] == name]
     assert any(test.get("exp_alerts") for test in tests), "never seen to fire"
     assert any(not test.get("exp_alerts") for test in tests), "never seen to be quiet"
 
 
 def test_all_tests_are_of_alerts_that_exist() -> None:
     """A quiet case of an alert that has another name now would pass for ever."""
-    tested = {
-        test["alertname"]
-        for path in TEST_FILES
-        for group in read_yaml(path)["tests"]
-        for test in group.get("alert_rule_test", [])
-    }
-    assert tested == ALERTS.keys()
+    assert {test["alertname"] for test in ALERT_TESTS} == ALERTS.keys()
 
 
 @pytest.mark.parametrize(("name", "rule"), ALERTS.items(), ids=ALERTS)
