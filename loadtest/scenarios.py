@@ -10,6 +10,7 @@ import numpy as np
 from loadtest import recovery, schedule
 from loadtest.reload import reloading
 from loadtest.schedule import SCHEDULES
+from loadtest.trace import WRONG_ANSWER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,6 +88,12 @@ def _replay(session: Session, plan: Plan) -> Findings:
     session.warm_up(rate)
     session.open_loop(due, seconds, label="replay")
     return {"replayed_seconds": seconds}
+
+
+def _verify(session: Session, plan: Plan) -> Findings:
+    _scheduled("poisson")(session, plan)
+    counts = session.runs[-1].trace.outcome_counts()
+    return {"compared": counts.get("OK", 0) + counts.get(WRONG_ANSWER, 0), "wrong": counts.get(WRONG_ANSWER, 0)}
 
 
 def _single(session: Session, plan: Plan) -> Findings:
@@ -200,6 +207,6 @@ SCENARIOS = {
     "mixed-models": Scenario("several models at once (--model A --model B)", _scheduled("poisson")),
     "bad-input": Scenario("a tenth of the requests is bad input", _scheduled("poisson"), bad_share=0.1),
     "reload": Scenario("the model is loaded again and again meanwhile", _reload),
-    "verify": Scenario("every answer is held against the answer at rest", _scheduled("poisson"), compare_every=1),
+    "verify": Scenario("every answer is held against the answer at rest", _verify, compare_every=1),
 }
 """What `python -m loadtest run` offers."""

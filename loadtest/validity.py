@@ -85,7 +85,7 @@ def _open_loop_conditions(run: Run, rate: float, limit_seconds: float) -> Iterat
         f"99 % of the requests left at most {lag_p99 * 1e3:.2f} ms late; at most {bound * 1e3:.2f} ms",
     )
     # What was dropped because the server had too many requests already is the server's fault, not the client's.
-    in_time = np.isnan(run.trace.sent) | (run.trace.sent <= run.seconds)
+    in_time = np.isnan(run.trace.sent) | (run.trace.sent <= run.seconds + bound)
     share = float(in_time.mean()) if len(run.trace) else 0.0
     yield Condition(
         "offered",

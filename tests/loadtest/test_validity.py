@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from loadtest.objective import Objective
+from loadtest.run import Conditions, Run
+from loadtest.validity import conditions
+from tests.loadtest.traces import DROPPED, run
+
+GOOD = Conditions(client_cpu=0.3, steal=0.0, clock_drift=0.0, ceiling_rate=4000.0)
+LATENCIES = [10.0] * 6000
+
+
+def invalid(measured: Run, objective: Objective | None = None) -> list[str]:
+    """The names of the conditions that do not hold."""
+    return [condition.name for condition in conditions(measured, objective) if not condition.valid]
+
+
+@pytest.mark.parametrize(
+    ("fields", "lag_ms", "name"),
+    [
+        ({}, 0.0, None),
+        ({}, 5.1, "client lag"),
+        ({"conditions": Conditions(0.81)}, 0.0, "client CPU"),
+        ({"conditions": Conditions(0.3, steal=0.02)}, 0.0, "steal"),
+        ({"conditions": Conditions(0.3, clock_drift=0.002)}, 0.0, "clocks"),
+        ({"conditions": Conditions(0.3, ceiling_rate=1999.0)}, 0.0, "generator's ceiling"),
+    ],
+)
+def test_each_condition_has_its_bound(fields: dict[str, Any], lag_ms: float, name: str | None) -> None:
+    """Just beyond a bound, its condition and no other one fails."""
+    assert invalid(run(LATENCIES, lag_ms, **({"conditions": GOOD} | fields))) == ([name] if name else [])
+
+
+def test_the_lag_that_matters_depends_on_the_objective() -> None:
+    """A twentieth of the objective, and never less than a millisecond."""
+    late = run(LATENCIES, lag_ms=2.0, conditions=GOOD)
+
+    assert invalid(late, Objective(0.1)) == []
+    assert invalid(late, Objective(0.03)) == ["client lag"]
+    assert invalid(run(LATENCIES, lag_ms=0.9, conditions=GOOD), Objective(0.001)) == []
+
+
+def test_a_client_that_falls_behind_has_not_offered_its_rate() -> None:
+    """Requests that leave after the schedule's end were not offered at its rate."""
+    assert "offered" in invalid(run(LATENCIES, lag_ms=200.0, conditions=GOOD))
+
+
+def test_drops_are_not_the_clients_fault() -> None:
+    """What is dropped because the server answers nothing counts as a miss and leaves the run valid."""
+    assert invalid(run([10.0] * 3000 + [DROPPED] * 3000, conditions=GOOD)) == []
+
+
+def test_a_closed_loop_has_no_lag() -> None:
+    """Callers that wait for their answers are never late."""
+    assert invalid(run(LATENCIES, lag_ms=50.0, rate=None, concurrency=4, conditions=GOOD)) == []
