@@ -6,8 +6,18 @@ import asyncio
 import logging
 import os
 import sys
+from typing import TYPE_CHECKING
 
+from server import logs
 from server.settings import Settings
+
+if TYPE_CHECKING:
+    from server.tracing import Tracing
+
+logger = logging.getLogger("server")
+
+# Where the traces go, if OpenTelemetry's variables say so.
+_ENDPOINTS = {"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"}
 
 
 def main() -> int:
@@ -15,11 +25,7 @@ def main() -> int:
     if sys.argv[1:2] == ["check"]:
         return _check()
     settings = Settings.from_command_line(sys.argv[1:], os.environ)
-    logging.basicConfig(
-        level=settings.log_level.upper(),
-        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    logs.configure(settings.log_level, settings.log_format)
     _set_libraries()
     try:
         return asyncio.run(_serve(settings))
@@ -51,11 +57,31 @@ async def _serve(settings: Settings) -> int:
     from server.errors import StartError  # noqa: PLC0415
 
     try:
-        await Application(settings).run()
+        await Application(settings, _new_tracing(settings.tracing)).run()
     except StartError as error:
-        print(f"coordserve: {error}", file=sys.stderr)  # noqa: T201 - the one line that the person at the terminal reads
+        logger.critical("cannot start: %s", error)
         return 1
     return 0
+
+
+def _new_tracing(choice: str) -> Tracing | None:
+    """What makes traces, where somebody wants them."""
+    from server.app import VERSION  # noqa: PLC0415 - it imports torch
+    from server.errors import StartError  # noqa: PLC0415
+
+    disabled = os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
+    if choice == "off" or disabled or (choice == "auto" and not _ENDPOINTS & os.environ.keys()):
+        return None
+    try:
+        from server.tracing import Tracing  # noqa: PLC0415 - an optional extra
+    except ImportError as error:
+        lacking = f"traces need what `pip install 'coordserve[tracing]'` installs ({error})"
+        if choice == "on":
+            raise StartError(lacking) from error
+        logger.warning("no traces: %s", lacking)
+        return None
+    logger.info("making traces")
+    return Tracing(VERSION)
 
 
 if __name__ == "__main__":

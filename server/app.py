@@ -31,7 +31,9 @@ from server.http import HttpServer
 from server.model import ModelVersion
 from server.repository import ModelRepository
 from server.repository_poll import RepositoryPoll
+from server.request_watch import RequestWatch
 from server.rpc_metrics import RpcMetrics
+from server.services.accounting import Accounts, is_news
 from server.services.classifier import ClassifierServicer
 from server.services.delivery import Delivery
 from server.services.health import HealthServicer
@@ -40,14 +42,15 @@ from server.services.inference import InferenceServicer
 from server.services.intake import Intake
 from server.services.model_control import ModelControl
 from server.services.registration import SERVICE_NAMES, handlers
-from server.services.rpc import is_news
 from server.services.stopping import stop
+from server.slow_requests import SlowRequests
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from server.model_config import ModelConfig
     from server.settings import Settings
+    from server.tracing import Tracing
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +58,8 @@ VERSION = package_version("coordserve")
 
 # Threads without work need a moment to end, even if the grace period is over.
 _LAST_MOMENT_SECONDS = 1.0
+# What a collector of traces gets to take the last ones.
+_LAST_SPANS_SECONDS = 5.0
 # How soon those who watch the server's health are told of an instance that has ended.
 _WATCH_SECONDS = 1.0
 
@@ -62,13 +67,14 @@ _WATCH_SECONDS = 1.0
 class Application:
     """Everything that makes up one server process."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, tracing: Tracing | None = None) -> None:
         """Put the parts together; nothing is loaded and no port is open yet.
 
         Raises:
             StartError: the repository or a config.pbtxt cannot be used.
         """
         self._settings = settings
+        self._tracing = tracing
         self._cores = usable_cores()
         self._tried_all = False
         self._serving = False
@@ -87,6 +93,8 @@ class Application:
         self._intake = Intake()
         limits = imaging.Limits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
         self._decoder = ImageDecoder(self._cores, limits, settings.queue_capacity)
+        self._slow_requests = SlowRequests()
+        self._watch = RequestWatch(settings.slow_request_seconds, self._slow_requests, tracing)
         self._grpc = self._new_grpc_server(RpcMetrics(registry))
         self.grpc_port = 0
 
@@ -202,6 +210,8 @@ class Application:
         remaining = max(end - time.monotonic(), _LAST_MOMENT_SECONDS)
         ended = await asyncio.to_thread(self._repository.close, remaining)
         await self._http.stop()
+        if self._tracing:
+            await asyncio.to_thread(self._tracing.close, _LAST_SPANS_SECONDS)
         self._decoder.close()
         if not ended:
             logging.shutdown()
@@ -241,7 +251,7 @@ class Application:
                 InferenceServicer(self._repository, delivery, VERSION, self.is_ready, control),
                 ClassifierServicer(self._repository, delivery, self._decoder),
                 self._health,
-                rpc_metrics.observe,
+                Accounts(rpc_metrics.observe, self._watch),
                 self._intake,
             )
         )

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
+    from server.errors import ServingError
     from server.instance import Reply
 
 # Of a text that a caller chooses, in logs and on pages.
@@ -43,13 +44,20 @@ class Breakdown:
 
 
 class ObservedRequest:
-    """What is known of a request while it is answered. It costs little, as every request has one."""
+    """What is known of a request while it is answered. It costs little, as every request has one.
 
-    __slots__ = ("decodes", "method", "model", "peer", "request_id", "runs", "started_ns", "trace", "version", "waits")
+    `method` is "service/method"; `peer()` gives the caller's address.
+    """
 
-    def __init__(self, method: str, peer: str = "") -> None:
+    __slots__ = (
+        *("decodes", "error", "method", "model", "peer", "request_id", "runs", "started_ns", "trace", "version"),
+        "waits",
+    )
+
+    def __init__(self, method: str, peer: Callable[[], str] = str) -> None:
         self.method = method
         self.peer = peer
+        self.error: ServingError | None = None  # the first thing that went wrong with it
         self.request_id = ""
         self.model = ""
         self.version = ""

@@ -37,12 +37,13 @@ class BatchingPolicy:
 
 @dataclass(slots=True, eq=False)
 class Entry(Generic[Payload, Result]):
-    """A request in the queue; `deadline` is infinite where the caller has set none."""
+    """A request in the queue; `deadline` is infinite where the caller has set none, `trace` goes to its `Execution`."""
 
     payload: Payload
     rows: int
     deadline: float
     arrived_ns: int
+    trace: object = None
     future: Future[Reply[Result]] = field(default_factory=Future)
 
 
@@ -56,6 +57,8 @@ class RequestQueue(Generic[Payload, Result]):
         self._waiting: OrderedDict[Future[Reply[Result]], Entry[Payload, Result]] = OrderedDict()
         self._waiting_rows = 0
         self._busy_until: dict[object, float] = {}
+        self._busy_since: dict[object, float] = {}
+        self._busy_seconds = 0.0
 
     def __len__(self) -> int:
         """Requests that no instance has taken yet."""
@@ -65,6 +68,10 @@ class RequestQueue(Generic[Payload, Result]):
     def busy(self) -> int:
         """Instances that are executing a batch."""
         return len(self._busy_until)
+
+    def busy_seconds(self, now: float) -> float:
+        """For how long instances have executed batches, of all instances together."""
+        return self._busy_seconds + sum(now - since for since in self._busy_since.values())
 
     def add(self, entry: Entry[Payload, Result], now: float) -> None:
         """Let a request wait.
@@ -150,11 +157,13 @@ class RequestQueue(Generic[Payload, Result]):
             earliest = tightest
         if batch:
             self._busy_until[instance] = now + self.cost.seconds(rows)
+            self._busy_since[instance] = now
         return batch, expired
 
-    def release(self, instance: object) -> None:
+    def release(self, instance: object, now: float) -> None:
         """Note that `instance` is idle."""
         self._busy_until.pop(instance, None)
+        self._busy_seconds += now - self._busy_since.pop(instance, now)
 
     def _makes_late(self, rows: int, deadline: float, now: float) -> bool:
         """Whether growing to `rows` rows misses a deadline that a single row could still make."""

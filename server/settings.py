@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 CONTROL_MODES = ("none", "poll", "explicit")
 LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_FORMATS = ("auto", "text", "json")
+TRACING = ("auto", "on", "off")
 _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
@@ -56,6 +58,17 @@ class Settings:
     )
     grace_seconds: float = _setting(30.0, "then: wait for accepted requests for at most so long", float)
     log_level: str = _setting("info", "least severe message to log", choices=LOG_LEVELS)
+    log_format: str = _setting(
+        "auto", "text: for people; json: one object a line; auto: text on a terminal, else json", choices=LOG_FORMATS
+    )
+    slow_request_seconds: float = _setting(
+        1.0, "log samples of the requests that took so long, with where the time went; 0 logs none", float
+    )
+    tracing: str = _setting(
+        "auto",
+        "OpenTelemetry traces, which the variables OTEL_* describe; auto: if they name an OTLP endpoint",
+        choices=TRACING,
+    )
 
     @classmethod
     def from_command_line(cls, arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
@@ -90,7 +103,7 @@ class Settings:
                 parser.error(f"--{name.replace('_', '-')} must be at least 1")
         if self.max_message_bytes >= 1 << 31:
             parser.error("--max-message-bytes must be below 2 GiB, which no message of gRPC exceeds")
-        for name in ("lame_duck_seconds", "grace_seconds"):
+        for name in ("lame_duck_seconds", "grace_seconds", "slow_request_seconds"):
             if not 0 <= getattr(self, name) < float("inf"):
                 parser.error(f"--{name.replace('_', '-')} must be 0 or more seconds")
         if not 0 < self.repository_poll_seconds < float("inf"):

@@ -63,7 +63,7 @@ class ServerProcess:
         self._process = subprocess.Popen(
             command,
             cwd=_ROOT,
-            env=inherited | (environment or {}),
+            env=inherited | {"COORDSERVE_LOG_FORMAT": "text"} | (environment or {}),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

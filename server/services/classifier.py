@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from proto import classifier_pb2
 from server.errors import DeadlineUnreachable, InvalidRequest, RequestCancelled, ServingError, Unavailable
+from server.observed_request import current
 from server.services.execution import count_failure, execute
 from server.services.images import ImageDecoder, ImageInput
 from server.services.infer_response import top_classes
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from server.instance import Reply
     from server.model import ModelVersion
     from server.repository import ModelRepository
+    from server.services.accounting import Call
     from server.services.delivery import Delivery
-    from server.services.rpc import Call
 
 SERVICE = classifier_pb2.DESCRIPTOR.services_by_name["Classifier"]
 
@@ -50,14 +51,16 @@ class ClassifierServicer:
             try:
                 return await self._classify(request, call, share)
             except ServingError as error:
-                call.refused(error.reason)
+                call.failed(error)
                 return classifier_pb2.ClassifyResponse(
                     model_name=request.model_name, request_id=request.request_id, error=_error(error)
                 )
 
-        return answer_in_order(requests, answer, AT_ONCE)
+        return answer_in_order(requests, call.each(answer), AT_ONCE)
 
     async def _classify(self, request: Any, call: Call, share: Share) -> Any:
+        observed = current()
+        observed.asks(request.request_id, request.model_name, request.model_version)
         if not request.images:
             raise InvalidRequest("the request has no images")
         if len(request.images) > self._decoder.capacity:
@@ -66,6 +69,7 @@ class ClassifierServicer:
             )
         name = request.model_name or self._only_classifier()
         with self._repository.lease(name, parse_version(request.model_version)) as model:
+            observed.asks(request.request_id, name, str(model.version))
             wanted = ImageInput.of(model.config)
             top_k = request.top_k or _DEFAULT_TOP_K
             outcomes = await asyncio.gather(
@@ -102,6 +106,8 @@ class ClassifierServicer:
             except asyncio.CancelledError:
                 count_failure(model, RequestCancelled(), arrived_ns)
                 raise
+            finally:
+                current().decoded(model.config.name, arrived_ns)
             try:
                 reply = await execute(model, self._delivery, payload, 1, call.deadline)
             except ServingError as error:
@@ -115,7 +121,7 @@ def _account_failures(outcomes: Sequence[Any | ServingError], call: Call) -> Non
     overloaded = [error for error in failures if isinstance(error, (Unavailable, DeadlineUnreachable))]
     whole = len(overloaded) == len(outcomes)
     for error in failures[1:] if whole else failures:
-        call.refused(error.reason)
+        call.failed(error)
     if whole:
         raise overloaded[0]
 

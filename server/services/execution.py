@@ -14,7 +14,9 @@ from server.errors import (
     QueueTimeout,
     RequestCancelled,
     ServingError,
+    Unavailable,
 )
+from server.observed_request import current
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -52,18 +54,22 @@ async def execute(
     Raises:
         ServingError: there is no answer; it has been counted.
     """
-    arrived_ns = time.monotonic_ns()
+    request, arrived_ns = current(), time.monotonic_ns()
     try:
-        future = model.batcher.submit(payload, rows, deadline)
+        future = model.batcher.submit(payload, rows, deadline, request.trace)
         timeout = _queue_timeout(model.config.queue, timeout_seconds)
         answer = delivery.result(future)
         reply = await (_within(timeout, future, answer) if timeout else answer)
+        request.ran(model.config.name, reply)
         if isinstance(reply.result, ServingError):  # code in a model may answer a request so
             raise reply.result
     except ServingError as error:
+        if isinstance(error, (Unavailable, DeadlineUnreachable)):
+            request.waited(model.config.name, arrived_ns)
         count_failure(model, error, arrived_ns)
         raise
     except asyncio.CancelledError:
+        request.waited(model.config.name, arrived_ns)
         count_failure(model, RequestCancelled(), arrived_ns)
         raise
     return reply

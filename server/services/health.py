@@ -15,7 +15,7 @@ from server.errors import InvalidRequest, ModelNotFound
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
-    from server.services.rpc import Call
+    from server.services.accounting import Call
 
 SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"]
 

@@ -22,6 +22,7 @@ from server.errors import (
 )
 from server.load_error import LoadError
 from server.model_states import State
+from server.observed_request import current
 from server.services.ensembles import Pipelines
 from server.services.infer_request import read_infer_request
 from server.services.infer_response import build_infer_response
@@ -35,9 +36,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
     from server.repository import ModelRepository
+    from server.services.accounting import Call
     from server.services.delivery import Delivery
     from server.services.model_control import ModelControl
-    from server.services.rpc import Call
 
 SERVICE = service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
 PARSERS = {"ModelInfer": parse_infer_message, "ModelStreamInfer": parse_infer_message}
@@ -129,18 +130,20 @@ class InferenceServicer:
             try:
                 response = await self._infer(message, call, share)
             except ServingError as error:
-                call.refused(error.reason)
+                call.failed(error)
                 failed = service_pb2.ModelInferResponse(id=message.request.id)
                 return service_pb2.ModelStreamInferResponse(error_message=str(error), infer_response=failed)
             response.parameters["triton_final_response"].bool_param = True
             return service_pb2.ModelStreamInferResponse(infer_response=response)
 
-        return answer_in_order(messages, answer, AT_ONCE)
+        return answer_in_order(messages, call.each(answer), AT_ONCE)
 
     async def _infer(self, message: InferMessage, call: Call, share: Share | None = None) -> Any:
-        request = message.request
+        request, observed = message.request, current()
+        observed.asks(request.id, request.model_name, request.model_version)
         version = parse_version(request.model_version)
         with self._repository.lease(request.model_name, version) as model:
+            observed.version = str(model.version)
             inference = read_infer_request(message, model.config)
             async with share.place(model) if share else contextlib.nullcontext():
                 reply = await self._pipelines.run(model, request, inference, call.deadline)

@@ -13,10 +13,10 @@ from server.services import classifier, health, inference
 from server.services.rpc import service_handler, stream_handler
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, AsyncIterator
 
+    from server.services.accounting import Accounts, Call
     from server.services.intake import Intake
-    from server.services.rpc import Call, RpcObserver
 
 _REFLECTION = reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"]
 SERVICE_NAMES = [inference.SERVICE.full_name, classifier.SERVICE.full_name]
@@ -26,25 +26,25 @@ def handlers(
     inference_servicer: inference.InferenceServicer,
     classifier_servicer: classifier.ClassifierServicer,
     health_servicer: health.HealthServicer,
-    observe: Callable[[str, str, str], RpcObserver],
+    accounts: Accounts,
     intake: Intake,
 ) -> list[grpc.GenericRpcHandler[Any, Any]]:
     """Handlers of the services, in the order in which gRPC shall ask them."""
     names = [*SERVICE_NAMES, health.SERVICE.full_name, _REFLECTION.full_name]
     return [
-        service_handler(inference.SERVICE, inference_servicer, observe, intake, inference.PARSERS),
-        service_handler(classifier.SERVICE, classifier_servicer, observe, intake),
-        service_handler(health.SERVICE, health_servicer, observe, intake),
-        service_handler(_REFLECTION, ReflectionServicer(names), observe, intake),
-        _UnknownMethods(observe, intake),
+        service_handler(inference.SERVICE, inference_servicer, accounts, intake, inference.PARSERS),
+        service_handler(classifier.SERVICE, classifier_servicer, accounts, intake),
+        service_handler(health.SERVICE, health_servicer, accounts, intake),
+        service_handler(_REFLECTION, ReflectionServicer(names), accounts, intake),
+        _UnknownMethods(accounts, intake),
     ]
 
 
 class _UnknownMethods(grpc.GenericRpcHandler):  # type: ignore[type-arg] # the class takes no arguments when it runs
     """Answers UNIMPLEMENTED to what nobody else knows, so that it is counted."""
 
-    def __init__(self, observe: Callable[[str, str, str], RpcObserver], intake: Intake) -> None:
-        self._handler = stream_handler(_refuse, bytes, bytes, observe("unknown", "unknown", "unknown"), intake)
+    def __init__(self, accounts: Accounts, intake: Intake) -> None:
+        self._handler = stream_handler(_refuse, bytes, bytes, accounts.open("unknown", "unknown", "unknown"), intake)
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
         """The handler for any method."""

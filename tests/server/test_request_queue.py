@@ -50,8 +50,8 @@ def test_what_is_taken_is_claimed() -> None:
     assert (len(queue), queue.busy) == (0, 1)
     assert not entry.future.cancel()
     assert not queue.discard(entry.future)
-    queue.release("first")
-    queue.release("first")  # a second time does no harm
+    queue.release("first", _NOW)
+    queue.release("first", _NOW)  # a second time does no harm
     assert queue.busy == 0
 
 
@@ -102,7 +102,7 @@ def test_a_refused_request_has_no_place() -> None:
     with pytest.raises(DeadlineUnreachable):
         _add(queue, deadline=_NOW + 8)
     assert len(queue) == 0
-    queue.release("first")
+    queue.release("first", _NOW)
     _add(queue, "b", rows=8)
     assert _take(queue) == ["b"]
 
@@ -188,7 +188,7 @@ def test_batches_keep_the_order_and_the_limits(
     turn = 0
     while queue:
         if queue.busy == instances:
-            queue.release(str(turn % instances))
+            queue.release(str(turn % instances), _NOW)
         batch, _ = queue.take(str(turn % instances), _NOW)
         turn += 1
         taken += batch
@@ -222,7 +222,7 @@ def test_company_makes_nobody_late(rows: list[int], deadlines: list[float], cost
             continue
     now = _NOW + 1
     while queue:
-        queue.release("first")
+        queue.release("first", _NOW)
         batch, expired = queue.take("first", now)
         assert all(entry.deadline <= now for entry in expired)
         assert all(entry.deadline > now for entry in batch)

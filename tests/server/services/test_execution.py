@@ -48,7 +48,7 @@ class Model:
         self.bench = bench
         self.statistics = ModelStatistics()
         self.version: Any = SimpleNamespace(
-            batcher=bench.batcher, statistics=self.statistics, config=SimpleNamespace(queue=queue)
+            batcher=bench.batcher, statistics=self.statistics, config=SimpleNamespace(name="model", queue=queue)
         )
         self.delivery = Delivery()
 

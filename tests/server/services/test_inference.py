@@ -36,9 +36,13 @@ class Call:
         self.deadline = math.inf
         self.reasons: list[str] = []
 
-    def refused(self, reason: str) -> None:
+    def failed(self, error: ServingError) -> None:
         """Note the reason."""
-        self.reasons.append(reason)
+        self.reasons.append(error.reason)
+
+    def each(self, answer: Any) -> Any:
+        """Nobody observes the messages of a stream."""
+        return answer
 
 
 @pytest.fixture

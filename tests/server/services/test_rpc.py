@@ -13,14 +13,17 @@ import pytest
 
 from proto import classifier_pb2, classifier_pb2_grpc
 from server.errors import InvalidRequest, QueueFull
+from server.request_watch import RequestWatch
+from server.services.accounting import Accounts
 from server.services.classifier import SERVICE
 from server.services.intake import Intake
 from server.services.rpc import service_handler
+from server.slow_requests import SlowRequests
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
-    from server.services.rpc import Call
+    from server.services.accounting import Call
 
 _CLASSIFY = "/coordserve.v1.Classifier/Classify"
 _STREAM = "/coordserve.v1.Classifier/ClassifyStream"
@@ -92,8 +95,9 @@ class Server:
         self.observers: dict[str, Observer] = {}
         self.types: dict[str, str] = {}
         self.intake = Intake()
+        accounts = Accounts(self._observe, RequestWatch(0, SlowRequests()))
         self._server = grpc.aio.server()
-        self._server.add_generic_rpc_handlers([service_handler(SERVICE, servicer, self._observe, self.intake)])
+        self._server.add_generic_rpc_handlers([service_handler(SERVICE, servicer, accounts, self.intake)])
         self.channel = grpc.aio.insecure_channel(f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}")
         self.stub: Any = classifier_pb2_grpc.ClassifierStub(self.channel)
 
