@@ -1,0 +1,129 @@
+"""The site that Prometheus watches: both servers, each with steady traffic, and the faults that can be brought in."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import grpc
+from PIL import Image
+
+from proto import classifier_pb2, classifier_pb2_grpc
+from tests.integration import rows
+from tests.torchscript_models import BATCHING, ROWS, Colours, Worker, save_module, write_model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+QUEUE = 8  # places before the model `gated`
+SMALL = BATCHING.replace("max_batch_size: 8", "max_batch_size: 2") + "instance_group [ { count: 1 kind: KIND_CPU } ]"
+GATED = SMALL.replace("{ }", f"{{ default_queue_policy {{ max_queue_size: {QUEUE} }} }}", 1)
+IMAGES = """
+    platform: "pytorch_libtorch"  max_batch_size: 2  dynamic_batching { }
+    input [ { name: "INPUT__0" data_type: TYPE_UINT8 dims: [16, 24, 3] } ]
+    output [ { name: "OUTPUT__0" data_type: TYPE_FP32 dims: [3] label_filename: "labels.txt" } ]
+"""
+# Ends its own interpreter's thread where another model would only raise.
+FRAGILE = """
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+
+class TritonPythonModel:
+    def execute(self, requests):
+        numbers = [pb_utils.get_input_tensor_by_name(request, "INPUT__0").as_numpy() for request in requests]
+        if any((number < 0).any() for number in numbers):
+            raise SystemExit("somebody pulled the plug")
+        outputs = [pb_utils.Tensor("OUTPUT__0", number[:, :1]) for number in numbers]
+        return [pb_utils.InferenceResponse([output]) for output in outputs]
+"""
+SLOW_ROUNDS = 700  # tenths of a second on any processor
+PACE_SECONDS = 0.05
+
+
+def write_models(directory: Path, door: Path) -> None:
+    """Models for this server; Triton gets only `net`."""
+    write_net(directory)
+    write_model(directory / "gated", Worker(door=door), GATED + ROWS)
+    colours = write_model(directory / "colours", Colours(channels_first=False), IMAGES)
+    (colours / "labels.txt").write_text("red\ngreen\nblue\n", encoding="utf-8")
+    fragile = directory / "fragile" / "1"
+    fragile.mkdir(parents=True)
+    (fragile / "model.py").write_text(FRAGILE, encoding="utf-8")
+    config = 'backend: "python" max_batch_size: 2' + ROWS
+    (directory / "fragile" / "config.pbtxt").write_text(config, encoding="utf-8")
+
+
+def write_net(directory: Path, rounds: int = 0) -> None:
+    """The model with steady traffic, or one in its place that needs `rounds` of work for each row."""
+    if rounds:
+        save_module(Worker(rounds=rounds), directory / "net" / "1" / "model.pt")
+    else:
+        write_model(directory / "net", Worker(), SMALL + ROWS)
+
+
+@dataclass(frozen=True)
+class Site:
+    """Stubs: this server's two services, and Triton's."""
+
+    ours: Any
+    classifier: Any
+    triton: Any
+
+
+def stubs(channel: grpc.Channel) -> tuple[Any, Any]:
+    """The two services of a server."""
+    return rows.stub(channel), classifier_pb2_grpc.ClassifierStub(channel)
+
+
+@contextlib.contextmanager
+def repeating(call: Callable[[], object]) -> Iterator[None]:
+    """Call again and again, some twenty times a second, whatever becomes of it."""
+    stop = threading.Event()
+
+    def run() -> None:
+        while not stop.wait(PACE_SECONDS):
+            with contextlib.suppress(grpc.RpcError):
+                call()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def picture() -> bytes:
+    """A red PNG."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (24, 16), "red").save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def classify(site: Site) -> Callable[[], object]:
+    """A call that classifies an image."""
+    request = classifier_pb2.ClassifyRequest(model_name="colours", images=[picture()])
+    return lambda: site.classifier.Classify(request)
+
+
+def infer(inference: Any) -> Callable[[], object]:
+    """A call of `net`."""
+    return lambda: inference.ModelInfer(rows.request("net", 1))
+
+
+def infer_badly(inference: Any) -> Callable[[], object]:
+    """A call with an input of another shape than the model's."""
+    request = rows.request("net", 1)
+    request.inputs[0].shape[1] = 3
+    return lambda: inference.ModelInfer(request)
+
+
+def poison(inference: Any) -> Callable[[], object]:
+    """A call on which `net` raises."""
+    return lambda: inference.ModelInfer(rows.request("net", 1, rounds=-1))
