@@ -38,7 +38,7 @@ _ALL = VariableOption(selected=True, text="All", value="$__all")
 
 
 class _Annotation(AnnotationQuery):
-    """Marks of an event, with the title that Grafana's schema leaves to the data source."""
+    """Marks of an event, with the query and the title as the Prometheus data source wants them."""
 
     def __init__(self, name: str, colour: str, expr: str, title: str) -> None:
         super().__init__(name=name, datasource=SOURCE, icon_color=colour, expr=expr)
@@ -46,7 +46,10 @@ class _Annotation(AnnotationQuery):
 
     def to_json(self) -> dict[str, object]:
         """Grafana's object."""
-        return {**super().to_json(), "titleFormat": self._title}
+        query = {"refId": "Anno", "expr": self.expr}
+        mark = {**super().to_json(), "target": query, "titleFormat": self._title}
+        del mark["expr"]
+        return mark
 
 
 ANNOTATIONS = (
