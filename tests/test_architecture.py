@@ -78,7 +78,7 @@ _ORDER = (
     ("server.ensemble_steps",),
     ("server.repository",),
     ("server.repository_poll",),
-    ("server.services", "server.metrics", "server.rpc_metrics"),
+    ("server.services", "server.metrics", "server.rpc_metrics", "server.live"),
     ("server.http", "server.check"),
     ("server.app",),
     ("server.__main__",),

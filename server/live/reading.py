@@ -1,0 +1,98 @@
+"""What the server's counters and gauges say at one instant."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from functools import reduce
+from operator import add
+from typing import TYPE_CHECKING
+
+from server.live.counts import Counts
+from server.live.outcomes import by_outcome
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Sequence
+
+    from server.live.host import HostReading
+    from server.model import ModelVersion
+    from server.statistics import ModelStatistics
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReading:
+    """One model version; `statistics` are its identity, for one that is loaded again starts anew."""
+
+    name: str
+    version: int
+    statistics: ModelStatistics
+    counts: Counts
+    waiting: int
+    capacity: int
+    busy: int
+    instances: int
+
+    @classmethod
+    def of(cls, model: ModelVersion) -> ModelReading:
+        """The state of `model` now."""
+        return cls(
+            name=model.config.name,
+            version=model.version,
+            statistics=model.statistics,
+            counts=Counts.of(model.statistics),
+            waiting=model.batcher.waiting,
+            capacity=model.queue_capacity,
+            busy=model.batcher.busy,
+            instances=model.instances,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """All of them; `at` is an instant of `time.monotonic`, `lag_seconds` how late the event loop last was."""
+
+    models: Sequence[ModelReading]
+    refused: Counter[str]
+    host: HostReading
+    lag_seconds: float = 0.0
+    at: float = field(default_factory=time.monotonic)
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What has happened between two readings; `models` as they are in the later one, with what they did meanwhile.
+
+    `process_cores` is how many cores the process kept busy, `machine_share` how much of the machine's all together.
+    """
+
+    seconds: float
+    models: Sequence[tuple[ModelReading, Counts]]
+    refused: Counter[str]
+    process_cores: float
+    machine_share: float
+
+    @property
+    def all_models(self) -> Counts:
+        """The sum over all models."""
+        return reduce(add, (counts for _, counts in self.models), Counts())
+
+    @property
+    def outcomes(self) -> dict[str, int]:
+        """Requests that ended, by `OUTCOMES`."""
+        return by_outcome(self.all_models.succeeded, self.refused)
+
+
+def between(earlier: Reading, later: Reading) -> Activity:
+    """What has happened from `earlier` to `later`."""
+    known = {model.statistics: model.counts for model in earlier.models}
+    before, after = earlier.host, later.host
+    seconds = max(later.at - earlier.at, 1e-9)
+    machine_seconds = after.machine_seconds - before.machine_seconds
+    return Activity(
+        seconds=seconds,
+        models=[(model, model.counts - known.get(model.statistics, Counts())) for model in later.models],
+        refused=later.refused - earlier.refused,
+        process_cores=(after.process_seconds - before.process_seconds) / seconds,
+        machine_share=(after.busy_seconds - before.busy_seconds) / machine_seconds if machine_seconds > 0 else 0.0,
+    )

@@ -1,0 +1,224 @@
+"""Are callers well served, and if not, why: clear rules, from what happened within the last seconds."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from server.live.memory import growth
+from server.live.wording import duration, mebibytes, percent, rate
+from server.model_states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from server.live.counts import Counts
+    from server.live.reading import Activity, ModelReading
+    from server.model_states import IndexEntry
+
+# Shares of requests from which on something is told. The objective is for 99 of 100.
+_FAILED, _REJECTED, _SLOW = 0.01, 0.01, 0.01
+_INVALID, _CANCELLED = 0.05, 0.1
+# One of few requests is no share: so many must have ended so.
+_SEVERAL = 3
+_QUEUE_FILLS = 0.5
+_LAG_SECONDS = 0.1
+# Times what it took before.
+_SLOWER = 1.5
+_MACHINE_BUSY, _MOSTLY_OTHERS = 0.9, 0.6
+
+_PLACES = {
+    "decode": "is spent on decoding images",
+    "queue": "is spent on waiting for an instance",
+    "compute": "is spent inside the model",
+    "rest": "is spent outside of queue and model, on the way through this process",
+}
+
+
+class Level(enum.IntEnum):
+    """How bad it is; the page has a colour and a sign for each."""
+
+    OK = 0
+    IDLE = 1
+    WAIT = 2
+    WARN = 3
+    BAD = 4
+
+
+class Phase(enum.Enum):
+    """Where the server is in its life."""
+
+    STARTING = "starting"
+    SERVING = "serving"
+    NOT_READY = "not ready"
+    STOPPING = "stopping"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing to know, in a few words and in a sentence or two."""
+
+    level: Level
+    title: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """All that the rules look at.
+
+    `activity` is of the last seconds, `resident_bytes` were measured at even intervals since the models last changed,
+    `usual_compute_seconds` is what an answer's compute took in the minutes before, if that is known.
+    """
+
+    phase: Phase
+    index: Sequence[IndexEntry]
+    ended: Sequence[str]
+    activity: Activity
+    objective_seconds: float
+    cores: int
+    lag_seconds: float
+    resident_bytes: Sequence[int]
+    usual_compute_seconds: float | None
+
+
+def judge(now: Situation) -> list[Finding]:
+    """What there is to know, the worst first; always at least one finding."""
+    rules = (_life, _models, _failures, _rejections, _slowness, _queues, _callers, _process)
+    findings = [finding for rule in rules for finding in rule(now)]
+    return sorted(findings, key=lambda finding: -finding.level) or [_all_is_well(now)]
+
+
+def _life(now: Situation) -> Iterator[Finding]:
+    if now.phase is Phase.STARTING:
+        yield Finding(Level.WAIT, "Starting", "Models are being loaded and warmed up; the server is not ready yet.")
+    elif now.phase is Phase.STOPPING:
+        yield Finding(Level.WAIT, "Stopping", "Not ready any more; what was accepted is still being answered.")
+    elif now.phase is Phase.NOT_READY:
+        yield Finding(Level.BAD, "Not ready", "Too few models could be loaded: load balancers send nothing here.")
+
+
+def _models(now: Situation) -> Iterator[Finding]:
+    for name in now.ended:
+        reason = f"An instance of {name} has ended unexpectedly: it serves nothing until it is loaded again."
+        yield Finding(Level.BAD, "Instance dead", f"{reason} The server says that it is not ready.")
+    serves = any(entry.state is State.READY for entry in now.index)
+    for entry in now.index:
+        if entry.state is State.UNAVAILABLE and entry.reason not in ("", "unloaded") and entry.name not in now.ended:
+            level = Level.WARN if serves else Level.BAD
+            yield Finding(level, f"Model {entry.name} failed to load", entry.reason)
+
+
+def _failures(now: Situation) -> Iterator[Finding]:
+    failed, share = _share(now, "failed")
+    if failed >= _SEVERAL and share >= _FAILED:
+        culprits = ", ".join(model.name for model, counts in now.activity.models if counts.failures["BACKEND"])
+        where = f"inside {culprits}" if culprits else "in this server"
+        told = f"{percent(share)} of requests, {rate(failed, now.activity.seconds)}, fail {where}; the log tells more."
+        yield Finding(Level.BAD, "Failing", told)
+
+
+def _rejections(now: Situation) -> Iterator[Finding]:
+    rejected, share = _share(now, "rejected")
+    if rejected < _SEVERAL or share < _REJECTED:
+        return
+    told = f"{percent(share)} of requests, {rate(rejected, now.activity.seconds)}, are rejected"
+    model, counts = max(now.activity.models, key=lambda each: each[1].failures["REJECTED"], default=(None, None))
+    if now.activity.refused["queue_full"] and model and counts:
+        answered = rate(counts.succeeded, now.activity.seconds)
+        yield Finding(
+            Level.BAD,
+            "Overloaded",
+            f"{told}: the queue of {model.name} is full, {model.waiting} of {model.capacity} wait. {_at_work(model)}"
+            f" and answer {answered}; more arrives.",
+        )
+    elif now.activity.refused["deadline"] or now.activity.refused["queue_timeout"]:
+        late = "they could not be answered by their deadline, or waited for longer than their queue allows"
+        yield Finding(Level.BAD, "Rejecting", f"{told}: {late}. {_at_work(model) if model else 'No instance works'}.")
+    else:
+        reasons = ", ".join(sorted(now.activity.refused))
+        yield Finding(Level.BAD, "Rejecting", f"{told}: {reasons}. They ask for what does not serve now.")
+
+
+def _slowness(now: Situation) -> Iterator[Finding]:
+    late = [
+        (counts.share_above(now.objective_seconds) * counts.succeeded, model, counts)
+        for model, counts in now.activity.models
+    ]
+    if not late:
+        return
+    number, model, counts = max(late, key=lambda each: each[0])
+    p99 = counts.quantile(0.99)
+    if p99 is None or number < _SEVERAL or number / counts.succeeded <= _SLOW:
+        return
+    objective = duration(now.objective_seconds)
+    told = f"{percent(number / counts.succeeded)} of the answers of {model.name} take longer than {objective}"
+    yield Finding(Level.WARN, "Slow", f"{told}; p99 is {duration(p99.value)}. {_where_time_goes(now, model, counts)}")
+
+
+def _where_time_goes(now: Situation, model: ModelReading, counts: Counts) -> str:
+    stages = counts.mean_stages()
+    most = max(stages, key=lambda stage: stages[stage])
+    told = f"Most of it, {duration(stages[most])} of {duration(sum(stages.values()))}, {_PLACES[most]}"
+    if most == "queue":
+        told += f": {_at_work(model).lower()}"
+    usual = now.usual_compute_seconds
+    if usual and stages["compute"] > usual * _SLOWER:
+        told += f". The model takes {duration(stages['compute'])}; before, it took {duration(usual)}"
+    if now.activity.machine_share > _MACHINE_BUSY and now.activity.process_cores < _MOSTLY_OTHERS * now.cores:
+        told += ". Other processes keep this machine's processors busy"
+    return told + "."
+
+
+def _queues(now: Situation) -> Iterator[Finding]:
+    for model, _ in now.activity.models:
+        if model.waiting >= max(model.capacity * _QUEUE_FILLS, _SEVERAL):
+            told = f"{model.waiting} of {model.capacity} requests that may wait for {model.name} do. {_at_work(model)}."
+            yield Finding(Level.WARN, "Queue fills", told)
+
+
+def _callers(now: Situation) -> Iterator[Finding]:
+    invalid, share = _share(now, "invalid")
+    if invalid >= _SEVERAL and share >= _INVALID:
+        reasons = ("invalid_image", "invalid", "not_found", "unsupported", "already_exists")
+        counts = ((reason, now.activity.refused[reason]) for reason in reasons)
+        told = ", ".join(f"{reason} {rate(count, now.activity.seconds)}" for reason, count in counts if count)
+        yield Finding(
+            Level.WARN, "Bad input", f"{percent(share)} of requests are refused for what the caller sent: {told}."
+        )
+    left, share = _share(now, "cancelled")
+    if left >= _SEVERAL and share >= _CANCELLED:
+        yield Finding(Level.WARN, "Callers leave", f"{percent(share)} of requests are cancelled by their callers.")
+
+
+def _process(now: Situation) -> Iterator[Finding]:
+    if now.lag_seconds >= _LAG_SECONDS:
+        told = f"The event loop was held up for {duration(now.lag_seconds)}; nothing is received or sent meanwhile."
+        yield Finding(Level.WARN, "Event loop blocked", told)
+    if grown := growth(now.resident_bytes):
+        first, last = mebibytes(grown.first), mebibytes(grown.last)
+        told = f"From {first} to {last} in {duration(grown.seconds)}, steadily: this looks like a leak."
+        yield Finding(Level.WARN, "Memory grows", told)
+
+
+def _all_is_well(now: Situation) -> Finding:
+    ended = sum(now.activity.outcomes.values())
+    p99 = now.activity.all_models.quantile(0.99)
+    if not ended or p99 is None:
+        last = f"No request has ended in the last {now.activity.seconds:.0f} s."
+        return Finding(Level.IDLE, "Ready, nobody is asking", last)
+    answered = f"{rate(ended, now.activity.seconds)} are answered; p99 is {duration(p99.value)}"
+    return Finding(Level.OK, "Serving well", f"{answered}, within the objective of {duration(now.objective_seconds)}.")
+
+
+def _share(now: Situation, outcome: str) -> tuple[int, float]:
+    """How many requests ended so, and which share of all."""
+    outcomes = now.activity.outcomes
+    return outcomes[outcome], outcomes[outcome] / max(sum(outcomes.values()), 1)
+
+
+def _at_work(model: ModelReading) -> str:
+    if model.busy < model.instances:
+        return f"{model.busy} of {model.instances} instances work"
+    return f"All {model.instances} instances work" if model.instances > 1 else "Its only instance works"

@@ -1,0 +1,64 @@
+"""Images that come otherwise than by gRPC, on the Classifier's way: observed, counted and refused as its calls are."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from proto import classifier_pb2
+from server.services.accounting import Call
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    import grpc
+
+    from server.services.accounting import Account
+    from server.services.classifier import ClassifierServicer
+    from server.services.intake import Intake
+
+
+class DirectClassifier:
+    """The Classifier, for callers in this process; `account` is where they are counted."""
+
+    def __init__(self, servicer: ClassifierServicer, account: Account, intake: Intake) -> None:
+        self._servicer = servicer
+        self._account = account
+        self._intake = intake
+
+    async def classify(self, request: Awaitable[Any], peer: str, seconds: float) -> Any:
+        """Await a ClassifyRequest and its ClassifyResponse, whose `error` is set where all of it was refused.
+
+        `peer` is the caller's address, who waits for `seconds`; cancelling this is the caller's leaving.
+        """
+        context = _Context(peer, seconds)
+
+        async def answer() -> Any:
+            with self._intake:
+                return await self._servicer.Classify(await request, Call(context, self._account))
+
+        return await self._account.settle(answer(), context)
+
+
+class _Context:
+    """What accounts ask of a `grpc.aio.ServicerContext`."""
+
+    def __init__(self, peer: str, seconds: float) -> None:
+        self._peer = peer
+        self._deadline = time.monotonic() + seconds
+
+    def peer(self) -> str:
+        """The caller's address."""
+        return self._peer
+
+    def invocation_metadata(self) -> tuple[()]:
+        """The caller's headers, of which none matters."""
+        return ()
+
+    def time_remaining(self) -> float:
+        """Seconds until the caller gives up."""
+        return self._deadline - time.monotonic()
+
+    async def abort(self, code: grpc.StatusCode, text: str) -> Any:
+        """The answer to a call that failed."""
+        return classifier_pb2.ClassifyResponse(error=classifier_pb2.Error(code=code.value[0], message=text))
