@@ -18,7 +18,7 @@ from loadtest.run import Conditions, Run
 from loadtest.sender import SenderSettings
 from loadtest.senders import Senders, ended
 from loadtest.target import CHANNEL_OPTIONS
-from loadtest.trace import NOTHING
+from loadtest.trace import NOTHING, due_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -184,7 +184,7 @@ class Session:
         messages = self.workload.messages
         done = replace(
             run,
-            trace=_without_lead(sent.trace, lead_seconds),
+            trace=due_after(sent.trace, lead_seconds),
             conditions=Conditions(sent.cpu, host.steal(), sent.clock_drift, self._options.ceiling_rate),
             kinds=self.workload.kinds,
             images=tuple(message.images for message in messages),
@@ -212,7 +212,7 @@ class Session:
                     elapsed_seconds=elapsed - lead_seconds,
                     total_seconds=run.seconds,
                     rate=run.rate,
-                    trace=_without_lead(ended(rows), lead_seconds),
+                    trace=due_after(ended(rows), lead_seconds),
                     in_flight=int(np.count_nonzero(~np.isnan(rows["sent"]) & np.isnan(rows["done"]))),
                     client_cpu=host.children_cpu(),
                 )
@@ -221,11 +221,3 @@ class Session:
             return not self._interrupted
 
         return watch
-
-
-def _without_lead(trace: Trace, lead_seconds: float) -> Trace:
-    """The requests that were due after the lead, with instants since its end."""
-    if not lead_seconds:
-        return trace
-    rest = trace.select(trace.due >= lead_seconds)
-    return replace(rest, due=rest.due - lead_seconds, sent=rest.sent - lead_seconds, done=rest.done - lead_seconds)

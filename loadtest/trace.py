@@ -120,5 +120,13 @@ def read_rows(rows: NDArray[np.void]) -> Trace:
     return Trace(*(rows[column].copy() for column in ROW.names or ()))
 
 
+def due_after(trace: Trace, seconds: float) -> Trace:
+    """The requests that were due after the first `seconds`, with instants since then."""
+    if not seconds:
+        return trace
+    rest = trace.select(trace.due >= seconds)
+    return Trace(rest.due - seconds, rest.sent - seconds, rest.done - seconds, rest.message, rest.outcome)
+
+
 NOTHING = read_rows(np.empty(0, ROW))
 """A trace without requests."""

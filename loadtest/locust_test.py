@@ -1,0 +1,136 @@
+"""A test under Locust, from its start to its verdict: the same statistics as `python -m loadtest run`."""
+
+# ruff: noqa: T201 - a command's output
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import grpc.experimental.gevent as grpc_gevent
+import locust.stats
+from locust.runners import MasterRunner, WorkerRunner
+
+from loadtest import locust_page, results
+from loadtest.arguments import objective
+from loadtest.conduct import USAGE
+from loadtest.description import describe
+from loadtest.environment import environment as describe_environment
+from loadtest.locust_ledger import Ledger
+from loadtest.locust_load import Load
+from loadtest.run import Conditions, Run
+from loadtest.summary import summarize
+from loadtest.target import TargetError, find_target
+from loadtest.trace import due_after
+from loadtest.verdict import EXIT_CODES, INVALID
+
+if TYPE_CHECKING:
+    from locust.env import Environment
+
+_DATA = "coordserve"  # our part of what workers report
+_PERCENTILES = [0.5, 0.9, 0.95, 0.99, 0.999, 1.0]
+_MILLISECONDS_PER_SECOND = 1000
+
+
+def install(environment: Environment, **_more: Any) -> None:
+    """Make a process of Locust ready: one that offers load, one that gathers, or one that does both."""
+    grpc_gevent.init_gevent()
+    locust.stats.bucket_response_time = tenth_of_a_millisecond
+    locust.stats.PERCENTILES_TO_REPORT = _PERCENTILES
+    locust.stats.PERCENTILES_TO_STATISTICS = [0.5, 0.99, 0.999]
+    locust.stats.PERCENTILES_TO_CHART = [0.5, 0.99]
+    test = LocustTest(environment)
+    if environment.web_ui:
+        locust_page.install(environment, test)
+    events = environment.events
+    events.test_start.add_listener(test.start)
+    events.test_stop.add_listener(test.stop)
+    events.report_to_master.add_listener(test.report)
+    events.worker_report.add_listener(test.receive)
+    events.quitting.add_listener(test.judge)
+
+
+def tenth_of_a_millisecond(response_time: float) -> float:
+    """The bucket that Locust counts a response time in (ms): its own are whole milliseconds, and ten above 100."""
+    return round(response_time, 1) if response_time < _MILLISECONDS_PER_SECOND else round(response_time)
+
+
+class LocustTest:
+    """One test in one process of Locust.
+
+    Attributes:
+        ledger: What has ended by now; of all workers, where this process is their master.
+    """
+
+    def __init__(self, environment: Environment) -> None:
+        self.ledger = Ledger()
+        self._environment = environment
+        self._load: Load | None = None
+        self._client_cpu = 0.0
+        self._look = (time.perf_counter(), time.process_time())
+
+    def start(self, **_more: Any) -> None:
+        """Get ready to send, or end the test where that is not possible; a test may follow another one."""
+        self.ledger = Ledger()
+        self._client_cpu = 0.0
+        self._look = (time.perf_counter(), time.process_time())
+        if isinstance(self._environment.runner, MasterRunner):
+            return
+        try:
+            self._load = Load(self._environment, self._environment.parsed_options)
+        except (TargetError, ValueError, OSError) as error:
+            self._give_up(error)
+        else:
+            self.ledger = self._load.ledger
+            self._environment.load = self._load
+
+    def stop(self, **_more: Any) -> None:
+        """Wait for the last answers."""
+        if self._load:
+            self._load.drain()
+            self._load = None
+            self._measure_cpu()
+
+    def report(self, data: dict[str, Any], **_more: Any) -> None:
+        """Give the master what has ended since the last report."""
+        self._measure_cpu()
+        data[_DATA] = {"rows": self.ledger.take(), "cpu": self._client_cpu}
+
+    def receive(self, data: dict[str, Any], **_more: Any) -> None:
+        """Take a worker's report."""
+        if _DATA in data:
+            self.ledger.receive(data[_DATA]["rows"])
+            self._client_cpu = max(self._client_cpu, data[_DATA]["cpu"])
+
+    def judge(self, **_more: Any) -> None:
+        """Tell and write the result, and let it decide on the exit code; workers leave that to their master."""
+        environment = self._environment
+        if isinstance(environment.runner, WorkerRunner) or not len(self.ledger):
+            return
+        options = environment.parsed_options
+        trace = due_after(self.ledger.trace(), options.warm_up)
+        if not len(trace):
+            print("loadtest: the test ended within its warm-up", file=sys.stderr)
+            environment.process_exit_code = EXIT_CODES[INVALID]
+            return
+        seconds = float(trace.due[-1]) + 1e-9
+        run = Run("locust", trace, seconds, Conditions(self._client_cpu), rate=len(trace) / seconds, seed=options.seed)
+        summary = summarize([run], objective(options), scenario="locust")
+        print(describe(summary))
+        if options.output:
+            target = find_target(environment.host or "127.0.0.1:8001", options.model, options.payload, options.api)
+            results.write(options.output, [run], summary | describe_environment(target, options))
+        environment.process_exit_code = EXIT_CODES[summary["verdict"]]
+
+    def _measure_cpu(self) -> None:
+        """Keep the highest share of a core that this process used between two looks."""
+        now, used = time.perf_counter(), time.process_time()
+        (then, before), self._look = self._look, (now, used)
+        if now > then:
+            self._client_cpu = max(self._client_cpu, (used - before) / (now - then))
+
+    def _give_up(self, error: Exception) -> None:
+        print(f"loadtest: {error}", file=sys.stderr)
+        self._environment.process_exit_code = USAGE
+        if self._environment.runner:
+            self._environment.runner.quit()
