@@ -111,13 +111,15 @@ class Rehearsal:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._stages = read_stages()
+        self._built: set[str] = set()
         self.ran: list[str] = []
 
     def build(self, name: str) -> Path:
         """Do the steps of a stage, and first of those that it needs; returns its root."""
         root = self._directory / name
-        if root.exists():
+        if name in self._built:
             return root
+        shutil.rmtree(root, ignore_errors=True)  # of an attempt that failed
         stage = self._stages[name]
         if stage.base in self._stages:
             shutil.copytree(self.build(stage.base), root, symlinks=True)
@@ -130,6 +132,7 @@ class Rehearsal:
                 self._copy(parse_copy(value), root, workdir)
             elif instruction == "RUN":
                 self._run(value, root, workdir)
+        self._built.add(name)
         return root
 
     def _base_workdirs(self, stage: Stage) -> list[tuple[str, str]]:

@@ -151,6 +151,15 @@ def test_an_image_has_no_room_that_it_does_not_need(rehearsal: Rehearsal) -> Non
     assert not list(rehearsal.build("server").rglob("*.safetensors"))
 
 
+def test_an_image_lacks_no_file_of_its_rooms(root: Path) -> None:
+    """What the project's packages are made of is installed, pages and definitions included."""
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
+        "\n"
+    )
+    wanted = [path for path in tracked if path.startswith(("client/", "imaging/", "proto/", "server/"))]
+    assert [path for path in wanted if (ROOT / path).exists() and not (root / "app" / path).exists()] == []
+
+
 def test_the_models_are_exported_and_checked_on_the_way(rehearsal: Rehearsal, root: Path) -> None:
     """The image has every model that the repository has, exported from its weights and found good."""
     assert [command for command in rehearsal.ran if "-m modeling.export" in command]
