@@ -63,8 +63,7 @@ class CauseLog:
         kind = cause if cause in self._known else "other"
         suppressed = self._sampler.admit(kind)
         if suppressed is not None:
-            again = {**fields, "error": _last_line(error), "suppressed": suppressed}
-            self._logger.error("%s: %s (%s)", message, _last_line(error), f"{suppressed} more like it", extra=again)
+            self._logger.error("%s: %s", message, _last_line(error), extra={**fields, "suppressed": suppressed})
 
     def _is_new(self, cause: str) -> bool:
         with self._lock:

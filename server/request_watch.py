@@ -89,6 +89,7 @@ class RequestWatch:
             _log("request was slow", request, self._summary(request, ended_ns), suppressed)
 
     def _summary(self, request: ObservedRequest, ended_ns: int) -> RequestSummary:
+        trace_id, span_id = self._tracing.ids(request) if self._tracing else ("", "")
         return RequestSummary(
             finished=time.time(),
             request_id=request.request_id,
@@ -99,7 +100,8 @@ class RequestWatch:
             reason=request.error.reason if request.error else "",
             batch_size=request.batch_rows,
             breakdown=request.breakdown(ended_ns),
-            trace_id=self._tracing.ids(request)[0] if self._tracing else "",
+            trace_id=trace_id,
+            span_id=span_id,
         )
 
 
@@ -116,6 +118,7 @@ def _log(what: str, request: ObservedRequest, summary: RequestSummary, suppresse
         "peer": request.peer().rpartition(":")[0],  # without the port, which tells nothing
         **{name: round(value, 3) for name, value in asdict(summary.breakdown).items()},
         "trace_id": summary.trace_id,
+        "span_id": summary.span_id,
         "suppressed": suppressed or None,
     }
     name = f"{summary.model}/{summary.version}: " if summary.model else ""

@@ -32,7 +32,8 @@ class RequestSummary:
     reason: str  # as coordserve_rejected_total counts it; empty when the request was answered
     batch_size: int  # rows of the batch it was in; 0 when it was in none
     breakdown: Breakdown
-    trace_id: str = ""  # hexadecimal; empty where it is not traced
+    trace_id: str = ""  # hexadecimal, as that of its span; empty where it is in no trace
+    span_id: str = ""
 
 
 class SlowRequests:
