@@ -69,7 +69,7 @@ class AlreadyExists(ServingError):  # noqa: N818
     """A model's own code says that there is such a thing already."""
 
     code = grpc.StatusCode.ALREADY_EXISTS
-    reason = "already_exists"
+    reason = "model"
 
 
 class Unavailable(ServingError):  # noqa: N818

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def initialize_arguments(config: ModelConfig, directory: Path, version: int, instance: int) -> dict[str, str]:
     """The arguments for the `instance`-th instance of a model in `directory`, by Triton's names."""
     return {
-        "model_config": json.dumps(config_json(config.proto)),
+        "model_config": json.dumps(config_json(config.proto), separators=(",", ":")),
         "model_instance_kind": "CPU",
         "model_instance_name": f"{config.name}_0_{instance}",
         "model_instance_device_id": "0",

@@ -25,7 +25,7 @@ async def run(
     """Await the answer of a model that runs something itself; `request` is the message that brought `inference`.
 
     Raises:
-        ServingError: there is no answer; it has been counted.
+        ServingError: there is no answer.
     """
     payload: Any = inference.payload
     if model.config.backend == PYTHON:
@@ -49,4 +49,4 @@ def _tensor_request(request: Any, inference: Inference) -> TensorRequest:
         if key not in reserved and not key.startswith("triton_")
     }
     timeout_us = int(inference.timeout_seconds * 1e6)
-    return TensorRequest(inference.payload, request.id, json.dumps(parameters), timeout_us)
+    return TensorRequest(inference.payload, request.id, json.dumps(parameters, separators=(",", ":")), timeout_us)

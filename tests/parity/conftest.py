@@ -49,7 +49,7 @@ def explicit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     repository = tmp_path_factory.mktemp("repository")
     models.write_repository(repository)
     flags = ["--model-control-mode=explicit", *(f"--load-model={name}" for name in models.GOOD)]
-    with _pair(repository, flags, flags) as pair:
+    with side_by_side(repository, flags, flags) as pair:
         yield pair
 
 
@@ -58,12 +58,13 @@ def failed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     """Both without model control, on a repository whose only model does not load."""
     repository = tmp_path_factory.mktemp("failed")
     models.write_broken_model(repository)
-    with _pair(repository, ["--exit-on-error=false"], ["--strict-readiness"]) as pair:
+    with side_by_side(repository, ["--exit-on-error=false"], ["--strict-readiness"]) as pair:
         yield pair
 
 
 @contextlib.contextmanager
-def _pair(repository: Path, triton_flags: list[str], our_flags: list[str]) -> Iterator[Pair]:
+def side_by_side(repository: Path, triton_flags: list[str], our_flags: list[str]) -> Iterator[Pair]:
+    """Start both on `repository`, and end them."""
     installed_triton()
     with (
         serving.started(repository, *triton_flags, command=TRITON, loaded=False) as triton,

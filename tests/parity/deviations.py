@@ -16,7 +16,11 @@ class Deviation:
 HASH_ORDER = "Triton takes inputs in the order of a hash table; this server in the order of the request."
 PRIVATE = "Triton sends the backend's traceback; the inside of this server stays in its log."
 ABSENT = "This server does not have the extension, and does not announce it in ServerMetadata."
+ANEW = "Triton makes an ensemble anew when a model of its steps comes back; here it goes on, with its counts."
 REASON = "Triton says that a poll failed; this server says what is wrong."
+
+# Triton answers an ensemble's request with these, at zero, though nobody asked; here it is answered like any other.
+UNASKED_PARAMETERS = ("sequence_id", "sequence_start", "sequence_end")
 
 DEVIATIONS = {
     "infer: an input too many": Deviation(
@@ -63,4 +67,16 @@ DEVIATIONS = {
     "failed: index": Deviation(
         'models {\n  name: "broken"\n  version: "1"\n  state: "UNAVAILABLE"\n  reason: "model.pt', PRIVATE
     ),
+    "ensemble: an exception": Deviation("INTERNAL: the model failed on this request", PRIVATE),
+    "ensemble counts: a broken image": Deviation(
+        "classify_image: fail +1\nclassify_image: nv_inference_request_failure_total OTHER +1\n"
+        "decode_image: batches of 1: compute_infer +1\n",
+        "Triton counts the ensemble's failure twice, and the step's as a success, since the step answered.",
+    ),
+    **{
+        f"ensemble control: statistics after load {name}": Deviation(
+            'model_stats {\n  name: "outer"\n  version: "1"\n  last_inference: 1\n', ANEW
+        )
+        for name in ("decode_image", "classify_image")
+    },
 }

@@ -15,6 +15,7 @@ from tritonclient.grpc import service_pb2 as pb
 from tests.parity.answers import TIMEOUT_SECONDS, ask, output_values
 from tests.parity.cases import CASES, CONTROL, FAILED, Case
 from tests.parity.deviations import DEVIATIONS
+from tests.parity.ensemble_cases import ENSEMBLE_CASES, ENSEMBLE_CONTROL, ENSEMBLE_MOVEMENTS
 from tests.parity.messages import Tensor, image, infer, tensors, work
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ def test_a_model_that_did_not_load_is_answered_alike(failed: Pair, case: Case) -
 
 def test_deviations_are_of_the_tables() -> None:
     """Every deviation names a case."""
-    assert set(DEVIATIONS) <= {case.name for case in (*CASES, *CONTROL, *FAILED)} | set(MOVEMENTS)
+    cases = (*CASES, *CONTROL, *FAILED, *ENSEMBLE_CASES, *ENSEMBLE_CONTROL)
+    assert set(DEVIATIONS) <= {case.name for case in cases} | {*MOVEMENTS, *ENSEMBLE_MOVEMENTS}
 
 
 def test_a_network_computes_alike(explicit: Pair) -> None:
@@ -88,15 +90,16 @@ def test_statistics_and_metrics_move_alike(explicit: Pair, name: str) -> None:
 
 
 def _movement(server: Server, requests: Sequence[pb.ModelInferRequest]) -> str:
-    before = _counts(server, requests[0].model_name)
+    before = model_counts(server, requests[0].model_name)
     for request in requests:
         ask(server, "ModelInfer", request)
-    after = _counts(server, requests[0].model_name)
+    after = model_counts(server, requests[0].model_name)
     moved = {name: value - before.get(name, 0) for name, value in after.items()}
     return "".join(f"{name} +{value:g}\n" for name, value in sorted(moved.items()) if value)
 
 
-def _counts(server: Server, model: str) -> dict[str, float]:
+def model_counts(server: Server, model: str) -> dict[str, float]:
+    """Return what ModelStatistics and the metrics page have counted of a model."""
     response = server.inference.ModelStatistics(pb.ModelStatisticsRequest(name=model), timeout=TIMEOUT_SECONDS)
     statistics = response.model_stats[0]
     counts: dict[str, float] = {name: getattr(statistics, name) for name in ("inference_count", "execution_count")}
@@ -150,12 +153,12 @@ def test_models_come_and_go_alike(explicit: Pair) -> None:
     differences = []
     for case in CONTROL:
         if case.rpc == "RepositoryIndex":
-            _wait_until_unloaded(explicit.triton)
+            wait_until_unloaded(explicit.triton)
         differences.append(answered_otherwise(explicit, case))
     fail_if(*differences)
 
 
-def _wait_until_unloaded(server: Server) -> None:
+def wait_until_unloaded(server: Server) -> None:
     """Triton answers an unload at once and does it later."""
     end = time.monotonic() + TIMEOUT_SECONDS
     while "UNLOADING" in ask(server, "RepositoryIndex", pb.RepositoryIndexRequest()):
