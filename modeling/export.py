@@ -14,8 +14,8 @@ import torch
 from modeling.command import InputError, Parser, positive, run
 from modeling.ensemble import ensemble_files
 from modeling.files import replacing
-from modeling.model_config import model_config
-from modeling.servable import InputForm, Servable
+from modeling.model_config import Serving, model_config, warm_sizes
+from modeling.servable import InputForm, Precision, Servable
 from modeling.torchscript import ExportError, check_torchscript, save_torchscript
 from modeling.weights import BUNDLED, IMAGENET, load_weights, read_labels
 
@@ -62,28 +62,29 @@ def export_model(
     network: MobileNetV2,
     facts: ModelFacts,
     destination: Destination,
-    form: InputForm = InputForm.UINT8,
-    max_batch_size: int = 8,
+    serving: Serving = Serving(),  # noqa: B008 - it never changes
 ) -> float:
     """Write `model.pt`, `labels.txt` and `config.pbtxt`; a failure leaves what was there as it was.
 
     Returns:
-        The largest difference of a probability from the network's own, at any batch size.
+        The largest difference of a probability from the network's own, at any of the batch sizes that are warmed up.
 
     Raises:
         ExportError: The module that would have been written does not compute what the network computes.
     """
     torch.set_num_threads(1)  # several would mostly wait for each other: these are many short computations
-    servable = Servable(network, facts, form)
+    servable = Servable(network, facts, serving.form, serving.precision)
+    reference = Servable(network, facts, serving.form)
     with tempfile.TemporaryDirectory() as folder:
         staged = Path(folder) / "model.pt"
         save_torchscript(servable, facts, staged)
-        difference = check_torchscript(servable, facts, staged, max_batch_size)
+        sizes, tolerance = warm_sizes(serving.max_batch_size), serving.precision.tolerance
+        difference = check_torchscript(reference, facts, staged, sizes, tolerance)
         # A server that looks at the repository in between finds the module before the config that announces it.
         _place(destination.model_file, staged.read_bytes())
     model_folder = destination.repository / destination.name
     _place(model_folder / "labels.txt", "".join(f"{label}\n" for label in facts.classes).encode())
-    _place(model_folder / "config.pbtxt", model_config(destination.name, facts, form, max_batch_size).encode())
+    _place(model_folder / "config.pbtxt", model_config(destination.name, facts, serving).encode())
     return difference
 
 
@@ -107,8 +108,10 @@ def export(options: Namespace) -> int:
     network, facts = load_weights(options.weights, read_labels(options.labels) if options.labels else None)
     if options.size:
         facts = replace(facts, size=options.size)
+    form, precision = InputForm(options.input), Precision(options.precision)
+    serving = Serving(form, precision, options.max_batch_size, options.instances)
     try:
-        difference = export_model(network, facts, destination, InputForm(options.input), options.max_batch_size)
+        difference = export_model(network, facts, destination, serving)
     except ExportError as error:
         raise InputError(f"nothing was written: {error}") from None
     ensemble = options.ensemble or ("" if options.name else DEFAULT_ENSEMBLES.get(options.weights, ""))
@@ -140,6 +143,17 @@ def _parser() -> Parser:
         choices=[form.value for form in InputForm],
         default="uint8",
         help="uint8 NHWC or float32 NCHW, 0 to 1",
+    )
+    add(
+        "--precision",
+        choices=[precision.value for precision in Precision],
+        default="fp32",
+        help="what the network computes in; bf16 is fast where the processor has its instructions",
+    )
+    add(
+        "--instances",
+        type=positive,
+        help="batches executed at a time, one thread each; for Triton, which runs one if this is not given",
     )
     add("--labels", type=Path, help="file with one label a line, in place of the known ones")
     add(

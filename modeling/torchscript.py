@@ -10,15 +10,14 @@ import torch
 
 from modeling.command import InputError
 from modeling.facts import ModelFacts
-from modeling.servable import InputForm, Servable
+from modeling.servable import InputForm, Precision, Servable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from torch import Tensor
 
-TOLERANCE = 1e-5  # of a probability; what folding the batch normalisation into the convolutions may change
 _FACTS_FILE = "coordserve.json"  # inside the module's archive
 _FORM_FILE = "coordserve.input"
 
@@ -56,8 +55,21 @@ def load_torchscript(path: Path) -> tuple[Callable[[Tensor], Tensor], ModelFacts
     return module, ModelFacts.from_json(facts), InputForm(form)
 
 
-def check_torchscript(servable: Servable, facts: ModelFacts, path: Path, max_batch_size: int) -> float:
-    """Compare a written module with the network it was made from, at every batch size.
+def check_torchscript(
+    servable: Servable,
+    facts: ModelFacts,
+    path: Path,
+    batch_sizes: Sequence[int],
+    tolerance: float = Precision.FP32.tolerance,
+) -> float:
+    """Compare a written module with the network it was made from, at some batch sizes.
+
+    Args:
+        servable: The network, in float32.
+        facts: What it takes.
+        path: The module.
+        batch_sizes: The sizes to compare at.
+        tolerance: By how much a probability may differ.
 
     Returns:
         The largest difference of a probability.
@@ -68,13 +80,13 @@ def check_torchscript(servable: Servable, facts: ModelFacts, path: Path, max_bat
     module, _, form = load_torchscript(path)
     largest = 0.0
     with torch.inference_mode():
-        for batch_size in range(1, max_batch_size + 1):
+        for batch_size in batch_sizes:
             images = form.from_pixels(_noise(batch_size, facts.size))
             expected, found = servable(images), module(images)
             if found.shape != expected.shape or found.dtype != torch.float32:
                 raise ExportError(f"a batch of {batch_size} gave {found.dtype} {list(found.shape)}")
             difference = float((found - expected).abs().max())
-            if not difference <= TOLERANCE:  # unlike its opposite, this is true of what is not a number
+            if not difference <= tolerance:  # unlike its opposite, this is true of what is not a number
                 raise ExportError(f"a batch of {batch_size} differs from the network by {difference:.1e}")
             largest = max(largest, difference)
     return largest

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from server.check import labels, module, traps, triton, warm_up
+from server.check import code, labels, module, traps, triton, warm_up
 from server.check.finding import Finding, Servers, Severity, merged
 from server.check.loading import attempt
 from server.check.source import Source
@@ -75,6 +75,11 @@ class _Check:
             yield replace(self._own_error(), servers=Servers.TRITON)
             return
         error, warning = Severity.ERROR, Severity.WARNING
+        if code.has_no_module(self._config):
+            if self._attempt.error:
+                yield replace(self._own_error(), servers=Servers.TRITON)
+            yield from self._at(warning, Servers.BOTH, traps.both(self._config, self._directory))
+            return
         yield from self._at(error, Servers.TRITON, triton.faults(self._config, self._directory))
         yield from self._at(error, Servers.BOTH, warm_up.faults(self._config, self._directory))
         yield from self._at(warning, Servers.TRITON, traps.triton(self._config))
@@ -93,7 +98,9 @@ class _Check:
         line, text = found.syntax_line or self._source.line_of_message(found.error), found.error
         if found.config and not found.in_config:
             model_file = self._directory / str(found.version) / found.config.model_file
-            if not model_file.is_file():
+            if place := code.place(text, model_file.parent):
+                file, line, text = place
+            elif not model_file.is_file():
                 file, line, text = model_file, 1, _MISSING
             elif text.startswith(model_file.name):
                 file, line, text = model_file, 1, _UNLOADABLE

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from server import model_directories
 from server.check.check import check_repository
 from server.check.finding import Severity
 
@@ -35,8 +37,12 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
 
 
 def _print_findings(directory: Path, *, as_json: bool) -> int:
-    errors = 0
+    counts: Counter[Severity] = Counter()
     for finding in check_repository(directory):
-        errors += finding.severity is Severity.ERROR
+        counts[finding.severity] += 1
         print(json.dumps(finding.to_json()) if as_json else finding, flush=True)  # noqa: T201 - a command's output
-    return 1 if errors else 0
+    if not as_json:
+        models = len(model_directories.list_all(directory))
+        numbers = {"model": models, "error": counts[Severity.ERROR], "warning": counts[Severity.WARNING]}
+        print(", ".join(f"{number} {noun}{'' if number == 1 else 's'}" for noun, number in numbers.items()))  # noqa: T201 - likewise
+    return 1 if counts[Severity.ERROR] else 0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from server.cpus import usable_cores
 from server.load_error import LoadError
 from server.model import ModelVersion
-from server.model_config import ConfigError
+from server.model_config import BACKEND, ConfigError
 from server.model_warmup import WarmUpError
 from server.repository import ModelRepository
 
@@ -54,19 +54,27 @@ def attempt(directory: Path, name: str) -> Attempt:
     result = Attempt()
 
     def load_version(config: ModelConfig, version: int, model_directory: Path) -> ModelVersion:
-        result.config, result.version = config, version
+        if config.name == name:  # else it is the model of an ensemble's step
+            result.config, result.version = config, version
         alone = replace(config, instances=1, threads=None)
         return ModelVersion(alone, version, model_directory, usable_cores(), queue_capacity=1)
 
     repository = ModelRepository(directory, load_version)
     try:
         repository.load(name)
-        result.shapes = {version.version: _output_shapes(version) for version in repository.ready()}
+        result.shapes = {
+            version.version: _output_shapes(version) for version in repository.ready() if _is_module(version, name)
+        }
     except LoadError as error:
         result.fail(error)
     finally:
         repository.close(timeout_seconds=threading.TIMEOUT_MAX)
     return result
+
+
+def _is_module(model: ModelVersion, name: str) -> bool:
+    """Whether it is the TorchScript module `name` itself, not the model of an ensemble's step."""
+    return model.config.backend == BACKEND and model.config.name == name
 
 
 def _output_shapes(model: ModelVersion) -> list[tuple[int, ...]]:

@@ -61,12 +61,13 @@ def _prefetching(batching: Any) -> Iterator[Fault]:
 
 def _resources(config: Any) -> Iterator[Fault]:
     kinds = model_config_pb2.ModelInstanceGroup
-    if not any(group.count > 0 for group in config.instance_group):
-        yield "instance_group", "instance_group has no count: Triton runs 1 instance, this server one for each core"
+    count = sum(group.count for group in config.instance_group)
+    threads = "INTRA_OP_THREAD_COUNT" in config.parameters
+    if threads and not count:
+        text = "Triton runs 1 instance of INTRA_OP_THREAD_COUNT threads, this server one for each core"
+        yield "instance_group", f"instance_group has no count: {text}"
+    if count > 1 and not threads:
+        text = "each instance of Triton's C++ PyTorch backend uses all cores"
+        yield "parameters", f"no parameter INTRA_OP_THREAD_COUNT: {text}"
     if any(group.kind == kinds.KIND_GPU for group in config.instance_group):
         yield "instance_group", "KIND_GPU: Triton loads it only where there is a GPU"
-    if "INTRA_OP_THREAD_COUNT" not in config.parameters:
-        yield (
-            "parameters",
-            "no parameter INTRA_OP_THREAD_COUNT: each instance of Triton's C++ PyTorch backend uses all cores",
-        )

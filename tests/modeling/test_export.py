@@ -15,9 +15,11 @@ from tritonclient.grpc import model_config_pb2
 from modeling.checkpoint import save_checkpoint
 from modeling.command import InputError
 from modeling.export import Destination, export_model, main
-from modeling.servable import InputForm, Servable
+from modeling.model_config import Serving, warm_sizes
+from modeling.servable import InputForm, Precision, Servable
 from modeling.torchscript import ExportError, check_torchscript, load_torchscript, save_torchscript
 from modeling.weights import BUNDLED_FILE
+from server.check.check import check_repository
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +45,7 @@ def test_module_equals_network(
     """The exported module gives the network's probabilities for every batch size up to the greatest."""
     facts = replace(facts, attention=attention)
     network = trained(facts)
-    export_model(network, facts, Destination(tmp_path, "tiny"), form, max_batch_size=5)
+    export_model(network, facts, Destination(tmp_path, "tiny"), Serving(form, max_batch_size=5))
     module, loaded_facts, loaded_form = load_torchscript(tmp_path / "tiny" / "1" / "model.pt")
 
     assert (loaded_facts, loaded_form) == (facts, form)
@@ -66,7 +68,7 @@ def test_differing_module_is_noticed(tmp_path: Path, facts: ModelFacts, trained:
         network.classifier[1].bias[0].add_(0.01)  # type: ignore[index]
 
     with pytest.raises(ExportError, match="differs from the network by"):
-        check_torchscript(Servable(network, facts), facts, tmp_path / "model.pt", 2)
+        check_torchscript(Servable(network, facts), facts, tmp_path / "model.pt", [1, 2])
 
 
 def test_failed_check_leaves_nothing(tmp_path: Path, facts: ModelFacts, trained: Trained) -> None:
@@ -124,7 +126,7 @@ def test_config(
     tmp_path: Path, facts: ModelFacts, trained: Trained, form: InputForm, data_type: int, dims: list[int], layout: int
 ) -> None:
     """The configuration says in Triton's schema what the module takes and gives."""
-    export_model(trained(facts), facts, Destination(tmp_path, "tiny", 3), form, max_batch_size=4)
+    export_model(trained(facts), facts, Destination(tmp_path, "tiny", 3), Serving(form, max_batch_size=4))
     text = (tmp_path / "tiny" / "config.pbtxt").read_text()
     config = text_format.Parse(text, model_config_pb2.ModelConfig())
 
@@ -141,6 +143,44 @@ def test_config(
     assert config.parameters["CROP_FRACTION"].string_value == "0.875"
     assert (tmp_path / "tiny" / config.output[0].label_filename).read_text() == "blue\ngreen\nred\n"
     assert (tmp_path / "tiny" / "3" / "model.pt").is_file()
+
+
+def test_instances_have_a_thread_each(tmp_path: Path, facts: ModelFacts, trained: Trained) -> None:
+    """Whoever knows the machine says how many instances there are, and both servers do so."""
+    export_model(trained(facts), facts, Destination(tmp_path, "tiny"), Serving(instances=6))
+    config = text_format.Parse((tmp_path / "tiny" / "config.pbtxt").read_text(), model_config_pb2.ModelConfig())
+    assert [group.count for group in config.instance_group] == [6]
+    assert config.parameters["INTRA_OP_THREAD_COUNT"].string_value == "1"
+
+
+@pytest.mark.parametrize(("form", "max_batch_size"), [(InputForm.UINT8, 10), (InputForm.FLOAT32, 1)])
+def test_a_fresh_export_passes_the_check(
+    tmp_path: Path, facts: ModelFacts, trained: Trained, form: InputForm, max_batch_size: int
+) -> None:
+    """Neither server has anything to reject, to ignore, or to surprise with."""
+    export_model(trained(facts), facts, Destination(tmp_path, "tiny"), Serving(form, max_batch_size=max_batch_size))
+    assert list(check_repository(tmp_path)) == []
+
+
+def test_few_sizes_are_warmed_up() -> None:
+    """The first ones, and two to an octave beyond them."""
+    assert warm_sizes(1) == [1]
+    assert warm_sizes(40) == [1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 32, 40]
+
+
+@pytest.mark.parametrize("form", InputForm)
+def test_bf16_is_inside_alone(tmp_path: Path, facts: ModelFacts, trained: Trained, form: InputForm) -> None:
+    """A module in bfloat16 takes and gives what one in float32 does, and its probabilities differ little."""
+    network = trained(facts)
+    export_model(network, facts, Destination(tmp_path, "tiny"), Serving(form, Precision.BF16))
+    module, _, _ = load_torchscript(tmp_path / "tiny" / "1" / "model.pt")
+    pixels = form.from_pixels(torch.randint(0, 256, (4, 32, 32, 3), dtype=torch.uint8))
+    with torch.inference_mode():
+        expected, found = Servable(network, facts, form)(pixels), module(pixels)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, expected, rtol=0, atol=0.1)
+    assert not torch.equal(found, expected)
+    assert next(network.parameters()).dtype == torch.float32
 
 
 def test_committed_repository_is_what_the_command_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -47,7 +47,11 @@ def test_every_oddity_is_told_with_its_line(odd: Odd, tmp_path: Path) -> None:
 
 def test_surprises_are_warnings(tmp_path: Path) -> None:
     """Where Triton runs otherwise than one may think, it is told, and is no error."""
-    config = CLEAN.partition("parameters")[0].replace("count: 1 ", "").replace("max_batch_size: 2", "max_batch_size: 9")
+    config = (
+        CLEAN.partition("parameters")[0]
+        .replace("count: 1", "count: 2")
+        .replace("max_batch_size: 2", "max_batch_size: 9")
+    )
     queue = "default_queue_policy { default_timeout_microseconds: 9 max_queue_size: 3 }"
     directory = FINE[0].write(tmp_path)
     directory.joinpath("config.pbtxt").write_text(config.replace("dynamic_batching {", "dynamic_batching {\n" + queue))
@@ -57,9 +61,18 @@ def test_surprises_are_warnings(tmp_path: Path) -> None:
         start(1, "no parameter INTRA_OP_THREAD_COUNT: each instance of Triton's"),
         start(6, "default_timeout_microseconds turns off that Triton forms"),
         start(6, "max_queue_size turns off that Triton forms"),
-        start(7, "instance_group has no count: Triton runs 1 instance"),
     ]
     _assert_found(_lines(directory), expected)
+
+
+def test_whose_choice_the_instances_are_is_told(tmp_path: Path) -> None:
+    """Threads for each instance, but no count of them, mean another load under each server; neither is no surprise."""
+    directory = FINE[0].write(tmp_path)
+    config, text = directory / "config.pbtxt", CLEAN.replace("count: 1 ", "")
+    config.write_text(text)
+    _assert_found(_lines(directory), ["config.pbtxt:6: warning: [triton] instance_group has no count: Triton runs 1"])
+    config.write_text(text.replace(text[text.index("parameters") : text.index("model_warmup")], "\n"))
+    _assert_found(_lines(directory), [])
 
 
 def test_batching_that_never_happens_is_told(tmp_path: Path) -> None:
@@ -121,11 +134,11 @@ def test_the_command_tells_and_exits(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 def test_the_server_has_the_command(tmp_path: Path) -> None:
-    """`python -m server check` is this command, and writes nothing but findings."""
+    """`python -m server check` is this command, and writes findings and how many there are."""
     FINE[0].write(tmp_path)
     arguments = [sys.executable, "-m", "server", "check", "--model-repository", str(tmp_path)]
     done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1 model, 0 errors, 0 warnings\n", "")
 
 
 _NAMES = st.text("abc", min_size=1, max_size=3)

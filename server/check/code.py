@@ -1,0 +1,26 @@
+"""Models in Python, and ensembles: what is wrong with them, this server finds when it loads them, and Triton likewise."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from server import ensemble_config
+from server.model_config import PYTHON
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_PLACE = re.compile(r"([^:\n]+\.py):([0-9]+): (.*)")
+
+
+def has_no_module(config: Any) -> bool:
+    """Whether a model is no TorchScript module, so that PyTorch's rules do not hold for it."""
+    is_ensemble = config.platform == ensemble_config.PLATFORM or config.HasField("ensemble_scheduling")
+    return bool(config.backend == PYTHON or is_ensemble)
+
+
+def place(error: str, version: Path) -> tuple[Path, int, str] | None:
+    """File, line and text of an error that came up in the code of the directory `version`; None for others."""
+    match = _PLACE.fullmatch(error)
+    return (version / match[1], int(match[2]), match[3]) if match else None
