@@ -1,17 +1,14 @@
-"""The site that Prometheus watches: both servers, each with steady traffic, and the faults that can be brought in."""
+"""The site that Prometheus watches: the models of the servers, their traffic, and the faults that can be brought in."""
 
 from __future__ import annotations
 
 import contextlib
-import io
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import grpc
-from PIL import Image
 
-from proto import classifier_pb2, classifier_pb2_grpc
 from tests.integration import rows
 from tests.torchscript_models import BATCHING, ROWS, Colours, Worker, save_module, write_model
 
@@ -68,16 +65,10 @@ def write_net(directory: Path, rounds: int = 0) -> None:
 
 @dataclass(frozen=True)
 class Site:
-    """Stubs: this server's two services, and Triton's."""
+    """Stubs of the two servers."""
 
     ours: Any
-    classifier: Any
     triton: Any
-
-
-def stubs(channel: grpc.Channel) -> tuple[Any, Any]:
-    """The two services of a server."""
-    return rows.stub(channel), classifier_pb2_grpc.ClassifierStub(channel)
 
 
 @contextlib.contextmanager
@@ -97,19 +88,6 @@ def repeating(call: Callable[[], object]) -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
-
-
-def picture() -> bytes:
-    """A red PNG."""
-    buffer = io.BytesIO()
-    Image.new("RGB", (24, 16), "red").save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def classify(site: Site) -> Callable[[], object]:
-    """A call that classifies an image."""
-    request = classifier_pb2.ClassifyRequest(model_name="colours", images=[picture()])
-    return lambda: site.classifier.Classify(request)
 
 
 def infer(inference: Any) -> Callable[[], object]:
