@@ -1,4 +1,4 @@
-"""Models in Python, and ensembles: what is wrong with them, this server finds when it loads them, and Triton likewise."""
+"""Models in Python, and ensembles: this server finds what is wrong by loading them, and Triton likewise."""
 
 from __future__ import annotations
 
