@@ -63,7 +63,7 @@ class CauseLog:
         kind = cause if cause in self._known else "other"
         suppressed = self._sampler.admit(kind)
         if suppressed is not None:
-            self._logger.error("%s: %s", message, _last_line(error), extra={**fields, "suppressed": suppressed})
+            self._logger.error("%s: %s", message, _last_line(error), extra={**fields, "suppressed": suppressed or None})
 
     def _is_new(self, cause: str) -> bool:
         with self._lock:

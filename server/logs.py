@@ -64,7 +64,7 @@ class TextFormatter(logging.Formatter):
         message = _message(record)
         words = set(message.replace("/", " ").replace(":", " ").split())
         fields = "".join(
-            f" {key}={_printable(_told(value))}" for key, value in _fields(record).items() if str(value) not in words
+            f" {key}={_printable(value)}" for key, value in _fields(record).items() if str(value) not in words
         )
         line = f"{self.formatTime(record)} {record.levelname:7} {record.name}: {message}{fields}"
         return "\n".join([line, *(f"    {_printable(each)}" for each in _trace(self, record).splitlines())])
@@ -81,15 +81,16 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": _message(record),
         }
-        told |= {key: _told(value) for key, value in _fields(record).items() if key not in told}
+        told |= {key: value for key, value in _fields(record).items() if key not in told}
         if trace := _trace(self, record):
             told["traceback"] = trace
         return json.dumps(told, ensure_ascii=True, allow_nan=False)
 
 
 def _fields(record: logging.LogRecord) -> Mapping[str, object]:
-    """What was given as `extra`."""
-    return {key: value for key, value in vars(record).items() if key not in _STANDARD}
+    """What was given as `extra`, as JSON has it, but for what is empty."""
+    told = {key: _told(value) for key, value in vars(record).items() if key not in _STANDARD}
+    return {key: value for key, value in told.items() if value not in (None, "")}
 
 
 def _message(record: logging.LogRecord) -> str:

@@ -100,7 +100,7 @@ class ModelRepository(Catalogue):
                 self._steps.load(config)
                 loaded = self._loader.load(config, self._models[name])
             except ShuttingDown as error:
-                logger.info("%s: not loaded: the server is stopping", printable(name))
+                logger.info("%s: not loaded: the server is stopping", printable(name), extra={"model": name})
                 raise ShuttingDown("the server is stopping") from error
             except Exception as error:
                 raise self._failure(name, error) from error
@@ -113,7 +113,7 @@ class ModelRepository(Catalogue):
             if model is None or not model.ready:
                 return
             self._retire(model.withdraw())
-        logger.info("%s: unloaded", name)
+        logger.info("%s: unloaded", name, extra={"model": name})
 
     def remove(self, name: str) -> None:
         """As `unload`, for a model whose directory is gone: the index does not tell of it any more."""
@@ -135,7 +135,10 @@ class ModelRepository(Catalogue):
         self._changing.release()
         late = [version for version in self._retired if not version.wait_closed(max(0.0, end - time.monotonic()))]
         for version in late:
-            logger.warning("%s: requests were still running at the end of the grace period", version.config.name)
+            name = version.config.name
+            logger.warning(
+                "%s: requests were still running at the end of the grace period", name, extra={"model": name}
+            )
         return not late
 
     def _retire(self, versions: Iterable[ModelVersion]) -> None:
@@ -157,10 +160,10 @@ class ModelRepository(Catalogue):
     def _failure(self, name: str, error: Exception) -> LoadError:
         """What a load fails with, after it has been logged and noted; a caller may read it."""
         if isinstance(error, ConfigError | EngineError | ModelFailed):
-            logger.error("%s: not loaded: %s", printable(name), printable(error))
+            logger.error("%s: not loaded: %s", printable(name), printable(error), extra={"model": name})
             text = str(error).removeprefix(f"{self._directory}/")
         else:
-            logger.error("%s: not loaded", printable(name), exc_info=error)
+            logger.error("%s: not loaded", printable(name), exc_info=error, extra={"model": name})
             text = f"loading it failed: {system_reason(error)}"
         self._note_failure(name, text, tried=not isinstance(error, ConfigError))
         return LoadError(text)

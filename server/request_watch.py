@@ -122,4 +122,4 @@ def _log(what: str, request: ObservedRequest, summary: RequestSummary, suppresse
         "suppressed": suppressed or None,
     }
     name = f"{summary.model}/{summary.version}: " if summary.model else ""
-    logger.warning("%s%s", name, what, extra={key: value for key, value in fields.items() if value not in ("", None)})
+    logger.warning("%s%s", name, what, extra=fields)

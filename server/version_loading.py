@@ -53,7 +53,10 @@ class VersionLoader:
         directory = self._directory / config.name
         if config.ignored:
             ignored = printable(", ".join(config.ignored))
-            logger.warning("%s: config.pbtxt sets what this server does not honour: %s", config.name, ignored)
+            fields = {"model": config.name}
+            logger.warning(
+                "%s: config.pbtxt sets what this server does not honour: %s", config.name, ignored, extra=fields
+            )
         numbers = config.versions_to_serve(model_directories.versions(directory))
         if not numbers:
             raise ConfigError("no version directory that the version policy allows")
@@ -77,5 +80,6 @@ class VersionLoader:
             version.instances,
             version.threads,
             config.max_rows,
+            extra={"model": config.name, "version": number},
         )
         return version
