@@ -23,11 +23,12 @@ from typing import TYPE_CHECKING, Any
 import grpc
 
 import imaging
-from server import metrics
 from server.addresses import address, why_unusable
 from server.cpus import usable_cores
 from server.errors import StartError
+from server.event_loop_lag import EventLoopLag
 from server.http import HttpServer
+from server.metrics.page import MetricsPage
 from server.model import ModelVersion
 from server.repository import ModelRepository
 from server.repository_poll import RepositoryPoll
@@ -87,15 +88,18 @@ class Application:
         self._names = list(settings.load_model) if self._explicit else self._repository.names()
         self._repository.check_configs(self._names)
         self._repository.expect(self._names)
-        registry = metrics.new_registry(self._repository, VERSION)
-        self._http = HttpServer(registry, self._repository, self.is_ready)
+        rpc_metrics = RpcMetrics()
+        self._event_loop_lag = EventLoopLag()
+        sources = (rpc_metrics.families, self._event_loop_lag.families)
+        metrics_page = MetricsPage(self._repository, VERSION, sources)
+        self._http = HttpServer(metrics_page, self._repository, self.is_ready)
         self._health = HealthServicer(SERVICE_NAMES)
         self._intake = Intake()
         limits = imaging.Limits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
         self._decoder = ImageDecoder(self._cores, limits, settings.queue_capacity)
         self._slow_requests = SlowRequests()
         self._watch = RequestWatch(settings.slow_request_seconds, self._slow_requests, tracing)
-        self._grpc = self._new_grpc_server(RpcMetrics(registry))
+        self._grpc = self._new_grpc_server(rpc_metrics)
         self.grpc_port = 0
 
     @property
@@ -128,6 +132,7 @@ class Application:
     async def _listen(self) -> None:
         settings = self._settings
         target = address(settings.host, settings.grpc_port)
+        self._event_loop_lag.start()
         await self._http.start(settings.host, settings.metrics_port)
         try:
             self.grpc_port = self._grpc.add_insecure_port(target)
@@ -210,6 +215,7 @@ class Application:
         remaining = max(end - time.monotonic(), _LAST_MOMENT_SECONDS)
         ended = await asyncio.to_thread(self._repository.close, remaining)
         await self._http.stop()
+        await self._event_loop_lag.stop()
         if self._tracing:
             await asyncio.to_thread(self._tracing.close, _LAST_SPANS_SECONDS)
         self._decoder.close()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from server import model_directories
 from server.errors import ModelNotFound, ModelNotReady
 from server.load_error import system_reason
-from server.model_states import ENDED, IndexEntry, ModelRecord, State
+from server.model_states import ENDED, IndexEntry, ModelRecord, Readiness, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,19 +65,25 @@ class Catalogue:
 
     def ready(self) -> list[ModelVersion]:
         """Every version that answers requests, by name and version."""
-        return [version for version in self._loaded() if version.batcher.alive]
+        return [version for version in self.loaded() if version.batcher.alive]
 
     def ended(self) -> list[str]:
         """The models that are loaded, but have lost an instance: they serve nothing until they are loaded again."""
-        return sorted({version.config.name for version in self._loaded() if not version.batcher.alive})
+        return sorted({version.config.name for version in self.loaded() if not version.batcher.alive})
 
-    def _loaded(self) -> list[ModelVersion]:
+    def loaded(self) -> list[ModelVersion]:
+        """Those and the versions that have lost an instance, by name and version."""
         models = sorted(self._models.items())
         return [version for _, model in models for _, version in sorted(model.serving.items())]
 
     def failed(self) -> list[str]:
         """The models that did not load and have nothing else that serves; one that was unloaded has not failed."""
         return sorted(name for name, model in list(self._models.items()) if model.error and not model.ready)
+
+    def readiness(self) -> list[Readiness]:
+        """Of every model that answers, or should, which versions do, and how its loads went."""
+        models = sorted(self._models.items())
+        return [Readiness(name, model.answers(), model.loads) for name, model in models if model.is_wanted]
 
     def index(self) -> list[IndexEntry]:
         """Every model of the directory, and every version that was tried, by name and version."""

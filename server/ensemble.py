@@ -25,6 +25,7 @@ class NoQueue:
 
     waiting = 0
     busy = 0
+    busy_seconds = 0.0
     alive = True
 
 

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from server import metrics
 from server.addresses import address, why_unusable
 from server.errors import StartError
+from server.scrape import answer_scrape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from prometheus_client import CollectorRegistry
-
+    from server.metrics.page import MetricsPage
     from server.repository import ModelRepository
 
 
 class HttpServer:
     """Serves the pages; `is_ready` tells whether the server should get requests."""
 
-    def __init__(self, registry: CollectorRegistry, repository: ModelRepository, is_ready: Callable[[], bool]) -> None:
-        self._registry = registry
+    def __init__(self, metrics_page: MetricsPage, repository: ModelRepository, is_ready: Callable[[], bool]) -> None:
+        self._metrics_page = metrics_page
         self._repository = repository
         self._is_ready = is_ready
         application = web.Application()
@@ -59,10 +57,8 @@ class HttpServer:
         await self._runner.cleanup()
         self._renderer.shutdown(wait=False)
 
-    async def _metrics(self, _request: web.Request) -> web.Response:
-        loop = asyncio.get_running_loop()
-        page = await loop.run_in_executor(self._renderer, metrics.render, self._registry, self._repository)
-        return web.Response(body=page, headers={"Content-Type": metrics.CONTENT_TYPE})
+    async def _metrics(self, request: web.Request) -> web.Response:
+        return await answer_scrape(request, self._metrics_page, self._renderer)
 
     async def _healthz(self, _request: web.Request) -> web.Response:
         if ended := self._repository.ended():

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from server.model import ModelVersion
 
@@ -34,6 +34,19 @@ class IndexEntry:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """What is to be known of a model from afar.
+
+    `versions` tells which of its versions answer; the name of one is empty where a model failed without any. `loads`
+    counts by outcome.
+    """
+
+    name: str
+    versions: Mapping[str, bool]
+    loads: Mapping[str, int]
+
+
 @dataclass(slots=True)
 class ModelRecord:
     """What is known of one name.
@@ -46,6 +59,7 @@ class ModelRecord:
     states: dict[int, tuple[State, str]] = field(default_factory=dict)
     error: str = ""
     is_loading: bool = False
+    loads: dict[str, int] = field(default_factory=lambda: {"ok": 0, "failed": 0})
 
     @property
     def is_told_of(self) -> bool:
@@ -64,9 +78,20 @@ class ModelRecord:
         states = dict(self.states) | dict.fromkeys(ended, (State.UNAVAILABLE, ENDED))
         return states | dict.fromkeys(incomplete, (State.UNAVAILABLE, UNLOADED))
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether something of it answers or should: neither what was unloaded nor what is gone is missed."""
+        return bool(self.ready or self.error or self.is_loading)
+
+    def answers(self) -> dict[str, bool]:
+        """Whether each version answers that should; where none is known, none does."""
+        states = {str(number): state for number, (state, _) in sorted(self.current_states().items())}
+        return {number: state is State.READY for number, state in states.items()} or {"": False}
+
     def replace(self, versions: Iterable[ModelVersion]) -> list[ModelVersion]:
         """Let `versions` answer from now on; returns those that did so far."""
         replaced = list(self.ready.values())
+        self.loads["ok"] += 1
         self.ready = {version.version: version for version in versions}
         self.states = dict.fromkeys(self.ready, (State.READY, ""))
         self.error = ""
@@ -85,6 +110,7 @@ class ModelRecord:
     def fail(self, text: str, available: Iterable[int], *, tried: bool) -> None:
         """Note why the last load failed; `tried` versions have been told of already, else it is the latest's state."""
         self.error = text
+        self.loads["failed"] += 1
         if not tried and not self.ready:
             numbers = {*self.states, *sorted(available)[-1:]}
             self.states = dict.fromkeys(sorted(numbers), (State.UNAVAILABLE, text))

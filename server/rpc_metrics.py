@@ -1,6 +1,6 @@
 """`grpc_server_*`: the gRPC ecosystem's metrics, for every method of every service, and refusals by reason.
 
-The event loop's thread alone counts, in plain numbers; Prometheus's families are made when somebody scrapes.
+The event loop's thread alone counts, in plain numbers; families are made when somebody scrapes.
 """
 
 from __future__ import annotations
@@ -8,28 +8,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import grpc
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
-from prometheus_client.registry import Collector
 
+from server.errors import ServingError
 from server.histogram import Histogram
+from server.metrics.family import Family, label_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from prometheus_client import CollectorRegistry, Metric
 
-_METHOD = ("grpc_type", "grpc_service", "grpc_method")
-REASONS = (
-    *("invalid", "invalid_image", "not_found", "unsupported", "unavailable", "not_ready", "queue_full"),
-    *("queue_timeout", "shutdown", "deadline", "cancelled", "model", "internal"),
-)
+def _reasons(error: type[ServingError]) -> Iterator[str]:
+    yield error.reason
+    for derived in error.__subclasses__():
+        yield from _reasons(derived)
+
+
+REASONS = tuple(dict.fromkeys(_reasons(ServingError)))
 
 
 class MethodMetrics:
     """An `RpcObserver` of one method; every code is there from the start."""
 
-    def __init__(self, labels: tuple[str, str, str], refused: dict[str, int]) -> None:
-        self.labels = labels
+    def __init__(self, rpc_type: str, service: str, method: str, refused: dict[str, int]) -> None:
+        self.labels = label_pairs(grpc_type=rpc_type, grpc_service=service, grpc_method=method)
         self.started_count = 0
         self.handled = dict.fromkeys(grpc.StatusCode, 0)
         self.seconds = Histogram()
@@ -49,33 +50,30 @@ class MethodMetrics:
         self._refused[reason] += 1
 
 
-class RpcMetrics(Collector):
-    """The families of all methods in one registry; `observe` is the factory that the services take."""
+class RpcMetrics:
+    """The metrics of all methods; `observe` is the factory that the services take, `refused` counts by reason."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self) -> None:
         self._methods: list[MethodMetrics] = []
-        self._refused = dict.fromkeys(REASONS, 0)
-        registry.register(self)
+        self.refused = dict.fromkeys(REASONS, 0)  # failures by reason
 
     def observe(self, rpc_type: str, service: str, method: str) -> MethodMetrics:
         """The metrics of one method."""
-        metrics = MethodMetrics((rpc_type, service, method), self._refused)
+        metrics = MethodMetrics(rpc_type, service, method, self.refused)
         self._methods.append(metrics)
         return metrics
 
-    def collect(self) -> Iterator[Metric]:
+    def families(self) -> Iterator[Family]:
         """The families, as they stand."""
-        started = CounterMetricFamily("grpc_server_started", "RPCs started.", labels=_METHOD)
-        handled = CounterMetricFamily("grpc_server_handled", "RPCs completed.", labels=(*_METHOD, "grpc_code"))
-        seconds = HistogramMetricFamily("grpc_server_handling_seconds", "Duration of RPCs.", labels=_METHOD)
+        started = Family("grpc_server_started_total", "counter", "RPCs started.")
+        handled = Family("grpc_server_handled_total", "counter", "RPCs completed.")
+        seconds = Family("grpc_server_handling_seconds", "histogram", "Duration of RPCs.")
         for method in self._methods:
-            started.add_metric(method.labels, method.started_count)
+            started.add(method.labels, method.started_count)
             for code, count in method.handled.items():
-                handled.add_metric((*method.labels, code.name), count)
-            seconds.add_metric(method.labels, method.seconds.cumulative(), method.seconds.sum)
-        refused = CounterMetricFamily(
-            "coordserve_rejected", "Requests, or images of requests, that failed.", labels=("reason",)
-        )
-        for reason, count in self._refused.items():
-            refused.add_metric((reason,), count)
+                handled.add(f'{method.labels},grpc_code="{code.name}"', count)
+            seconds.add_histogram(method.labels, method.seconds)
+        refused = Family("coordserve_rejected_total", "counter", "Requests, or images of requests, that failed.")
+        for reason, count in self.refused.items():
+            refused.add(f'reason="{reason}"', count)
         yield from (started, handled, seconds, refused)

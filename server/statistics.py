@@ -1,4 +1,4 @@
-"""What a model version has done: the numbers behind ModelStatistics and the `nv_inference_*` metrics.
+"""What a model version has done: the numbers behind ModelStatistics and the metrics.
 
 Semantics are Triton's: durations grow for requests that succeeded, each of them is charged the whole duration of its
 batch, counts of images and of executions grow with the batches.
@@ -6,17 +6,20 @@ batch, counts of images and of executions grow with the batches.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from server.histogram import Histogram
+from server.histogram import STAGE_EDGES, Histogram
 
 if TYPE_CHECKING:
     from server.instance import Execution, Reply
 
 FAILURE_REASONS = ("REJECTED", "CANCELED", "BACKEND", "OTHER")
+_CONFIDENCE_EDGES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 
 
 @dataclass(slots=True)
@@ -41,11 +44,15 @@ class Durations:
 
 
 class ModelStatistics:
-    """Counters of one model version. Threads of instances and of the network write; whoever reads takes `lock`."""
+    """Counters of one model version. Threads of instances and of the network write; whoever reads takes `lock`.
+
+    Each request that is `accepted` ends as one that `succeeded` or `failed`; until then it is in flight.
+    """
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.last_inference_ms = 0
+        self.accepted_count = 0
         self.inference_count = 0
         self.execution_count = 0
         self.success = Durations()
@@ -53,9 +60,25 @@ class ModelStatistics:
         self.failures = dict.fromkeys(FAILURE_REASONS, 0)
         self.batches: dict[int, Durations] = {}
         self.request_seconds = Histogram()
-        self.queue_seconds = Histogram()
-        self.compute_seconds = Histogram()
+        self.failed_seconds = Histogram()
+        self.decode_seconds = Histogram(STAGE_EDGES)
+        self.queue_seconds = Histogram(STAGE_EDGES)
+        self.compute_input_seconds = Histogram(STAGE_EDGES)
+        self.compute_seconds = Histogram(STAGE_EDGES)
+        self.compute_output_seconds = Histogram(STAGE_EDGES)
+        self.predictions: dict[int, int] = {}
+        self.confidence = Histogram(_CONFIDENCE_EDGES)
         self.load_seconds = 0.0
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that were accepted and have not ended."""
+        return self.accepted_count - self.success.count - self.fail.count
+
+    def accepted(self) -> None:
+        """Count one request, which is to end as a success or as a failure."""
+        with self.lock:
+            self.accepted_count += 1
 
     def executed(self, rows: int, execution: Execution[Any]) -> None:
         """Count one execution of a batch of `rows` rows."""
@@ -64,21 +87,45 @@ class ModelStatistics:
             self.last_inference_ms = time.time_ns() // 1_000_000
             self.batches.setdefault(rows, Durations()).add(execution)
 
-    def succeeded(self, rows: int, reply: Reply[Any], finished_ns: int) -> None:
-        """Count one request of `rows` rows that was answered at `finished_ns`."""
+    def succeeded(self, rows: int, reply: Reply[Any], request_ns: int, request_id: str = "") -> None:
+        """Count one request of `rows` rows that was answered `request_ns` after it came."""
         execution = reply.execution
-        request_ns = finished_ns - reply.arrived_ns
         queue_ns = execution.started_ns - reply.arrived_ns
         with self.lock:
             self.inference_count += rows
             self.success.add(execution, request_ns, queue_ns)
-            self.request_seconds.observe(request_ns / 1e9)
+            self.request_seconds.observe(request_ns / 1e9, request_id=request_id)
             self.queue_seconds.observe(queue_ns / 1e9)
-            self.compute_seconds.observe((execution.finished_ns - execution.started_ns) / 1e9)
+            self.compute_input_seconds.observe((execution.input_ready_ns - execution.started_ns) / 1e9)
+            self.compute_seconds.observe((execution.computed_ns - execution.input_ready_ns) / 1e9)
+            self.compute_output_seconds.observe((execution.finished_ns - execution.computed_ns) / 1e9)
 
-    def failed(self, reason: str, request_ns: int) -> None:
+    def failed(self, reason: str, request_ns: int, request_id: str = "") -> None:
         """Count one request that failed for one of `FAILURE_REASONS`, `request_ns` after it came."""
         with self.lock:
             self.fail.count += 1
             self.fail.request_ns += request_ns
             self.failures[reason] += 1
+            self.failed_seconds.observe(request_ns / 1e9, request_id=request_id)
+
+    def decoded(self, duration_ns: int) -> None:
+        """Count one image that was decoded."""
+        with self.lock:
+            self.decode_seconds.observe(duration_ns / 1e9)
+
+    def predicted(self, index: int, probability: float) -> None:
+        """Count one image whose likeliest class is `index`."""
+        with self.lock:
+            self.predictions[index] = self.predictions.get(index, 0) + 1
+            if math.isfinite(probability):
+                self.confidence.observe(probability)
+
+    def snapshot(self) -> ModelStatistics:
+        """All numbers as they were at one instant, for a reader that takes its time."""
+        snapshot = ModelStatistics()
+        with self.lock:
+            for name, value in vars(self).items():
+                if name != "lock":
+                    setattr(snapshot, name, value.copy() if isinstance(value, Histogram) else copy(value))
+            snapshot.batches = {rows: copy(batch) for rows, batch in self.batches.items()}
+        return snapshot

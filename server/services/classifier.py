@@ -7,11 +7,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from proto import classifier_pb2
-from server.errors import DeadlineUnreachable, InvalidRequest, RequestCancelled, ServingError, Unavailable
+from server.errors import DeadlineUnreachable, InvalidRequest, ServingError, Unavailable
 from server.observed_request import current
-from server.services.execution import count_failure, execute
+from server.services.execution import execute
 from server.services.images import ImageDecoder, ImageInput
 from server.services.infer_response import top_classes
+from server.services.outcome import Outcome
 from server.services.parameters import parse_version
 from server.services.share import AT_ONCE, Share
 from server.services.streaming import answer_in_order
@@ -71,9 +72,8 @@ class ClassifierServicer:
         with self._repository.lease(name, parse_version(request.model_version)) as model:
             observed.asks(request.request_id, name, str(model.version))
             wanted = ImageInput.of(model.config)
-            top_k = request.top_k or _DEFAULT_TOP_K
             outcomes = await asyncio.gather(
-                *(self._outcome(image, top_k, wanted, model, share, call) for image in request.images)
+                *(self._outcome(image, request, wanted, model, share, call) for image in request.images)
             )
             _account_failures(outcomes, call)
             return classifier_pb2.ClassifyResponse(
@@ -93,26 +93,29 @@ class ClassifierServicer:
         return names[0]
 
     async def _outcome(
-        self, image: bytes, top_k: int, wanted: ImageInput, model: ModelVersion, share: Share, call: Call
+        self, image: bytes, request: Any, wanted: ImageInput, model: ModelVersion, share: Share, call: Call
     ) -> Any | ServingError:
         """One image's result, or why there is none."""
         arrived_ns = time.monotonic_ns()
-        async with share.place(model):
-            try:
-                payload = await self._decoder.decode(image, wanted)
-            except ServingError as error:
-                count_failure(model, error, arrived_ns)
-                return error
-            except asyncio.CancelledError:
-                count_failure(model, RequestCancelled(), arrived_ns)
-                raise
-            finally:
-                current().decoded(model.config.name, arrived_ns)
-            try:
-                reply = await execute(model, self._delivery, payload, 1, call.deadline)
-            except ServingError as error:
-                return error
-        return _result(reply, top_k, model, arrived_ns)
+        try:
+            with Outcome(model, request.request_id) as outcome:
+                async with share.place(model):
+                    reply = await self._decode_and_execute(image, wanted, model, call)
+                outcome.answered(1, reply)
+                return _result(reply, request.top_k or _DEFAULT_TOP_K, model, arrived_ns)
+        except ServingError as error:
+            return error
+
+    async def _decode_and_execute(
+        self, image: bytes, wanted: ImageInput, model: ModelVersion, call: Call
+    ) -> Reply[Result]:
+        started_ns = time.monotonic_ns()
+        try:
+            payload = await self._decoder.decode(image, wanted)
+        finally:
+            current().decoded(model.config.name, started_ns)
+        model.statistics.decoded(time.monotonic_ns() - started_ns)
+        return await execute(model, self._delivery, payload, 1, call.deadline)
 
 
 def _account_failures(outcomes: Sequence[Any | ServingError], call: Call) -> None:
@@ -127,9 +130,8 @@ def _account_failures(outcomes: Sequence[Any | ServingError], call: Call) -> Non
 
 
 def _result(reply: Reply[Result], top_k: int, model: ModelVersion, arrived_ns: int) -> Any:
-    """One image's classes, and where its time went since `arrived_ns`; counts the success."""
+    """One image's classes, and where its time went since `arrived_ns`; counts what was predicted."""
     finished_ns = time.monotonic_ns()
-    model.statistics.succeeded(1, reply, finished_ns)
     execution = reply.execution
     timing = classifier_pb2.Timing(
         decode_ns=reply.arrived_ns - arrived_ns,
@@ -140,9 +142,12 @@ def _result(reply: Reply[Result], top_k: int, model: ModelVersion, arrived_ns: i
     )
     scores = reply.result[0].reshape(-1)
     labels = model.config.labels[model.config.outputs[0].name]
+    indices = top_classes(scores, top_k).tolist()
+    if indices:
+        model.statistics.predicted(indices[0], float(scores[indices[0]]))
     classes = [
         classifier_pb2.Class(index=index, label=labels[index] if index < len(labels) else "", probability=scores[index])
-        for index in top_classes(scores, top_k).tolist()
+        for index in indices
     ]
     return classifier_pb2.ImageResult(classes=classes, timing=timing)
 

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from server.ensemble import EnsembleVersion
-from server.errors import InvalidRequest, RequestCancelled, ServingError
+from server.errors import InvalidRequest, ServingError
 from server.instance import Execution, Reply
 from server.model_config import BACKEND
-from server.services.execution import count_failure
 from server.services.infer_request import Inference, check_rows, check_shape, id_prefix
+from server.services.outcome import Outcome
 from server.services.running import run
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Pipelines:
         """Await the answer; `request` is the message that brought `inference`.
 
         Raises:
-            ServingError: there is no answer; it has been counted.
+            ServingError: there is no answer.
         """
         if not isinstance(model, EnsembleVersion):
             return await run(model, self._delivery, request, inference, deadline)
@@ -57,12 +57,7 @@ class Pipelines:
         try:
             reply = await self._run_steps(model, request, inference, deadline, arrived_ns)
         except ServingError as error:
-            told = type(error)(f"in ensemble '{model.config.name}', {error}")
-            count_failure(model, told, arrived_ns)
-            raise told from error
-        except asyncio.CancelledError:
-            count_failure(model, RequestCancelled(), arrived_ns)
-            raise
+            raise type(error)(f"in ensemble '{model.config.name}', {error}") from error
         model.statistics.executed(inference.rows, reply.execution)
         return reply
 
@@ -92,8 +87,9 @@ class Pipelines:
         payload, rows = _payload(step, model.config, tensors, request)
         outputs = [(position, 0) for position in range(len(model.config.outputs))]
         asked = Inference(payload, rows, outputs, inference.timeout_seconds)
-        reply = await self.run(model, request, asked, deadline)
-        model.statistics.succeeded(rows, reply, time.monotonic_ns())
+        with Outcome(model, request.id) as outcome:
+            reply = await self.run(model, request, asked, deadline)
+            outcome.answered(rows, reply)
         for spec, array in zip(model.config.outputs, reply.result, strict=True):
             if spec.name in step.outputs:
                 tensors[step.outputs[spec.name]] = array

@@ -1,4 +1,4 @@
-"""One request through a model's queue, with its outcome in the model's statistics: exactly one, whatever happens."""
+"""One request through a model's queue."""
 
 from __future__ import annotations
 
@@ -7,15 +7,7 @@ import time
 from concurrent.futures import CancelledError as CancelledFutureError
 from typing import TYPE_CHECKING, Any
 
-from server.errors import (
-    DeadlineUnreachable,
-    ModelFailed,
-    QueueFull,
-    QueueTimeout,
-    RequestCancelled,
-    ServingError,
-    Unavailable,
-)
+from server.errors import DeadlineUnreachable, QueueTimeout, ServingError, Unavailable
 from server.observed_request import current
 
 if TYPE_CHECKING:
@@ -23,20 +15,10 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from server.engine import Payload, Result
-    from server.ensemble import EnsembleVersion
     from server.instance import Reply
     from server.model import ModelVersion
     from server.model_config import QueuePolicy
     from server.services.delivery import Delivery
-
-# Triton's names for why a request failed; all others are "OTHER".
-_FAILURE_REASONS = {
-    QueueFull: "REJECTED",
-    QueueTimeout: "REJECTED",
-    DeadlineUnreachable: "REJECTED",
-    RequestCancelled: "CANCELED",
-    ModelFailed: "BACKEND",
-}
 
 
 async def execute(
@@ -52,7 +34,7 @@ async def execute(
     `deadline` is an instant of `time.monotonic`, `timeout_seconds` the caller's limit for waiting in the queue.
 
     Raises:
-        ServingError: there is no answer; it has been counted.
+        ServingError: there is no answer.
     """
     request, arrived_ns = current(), time.monotonic_ns()
     try:
@@ -60,24 +42,13 @@ async def execute(
         timeout = _queue_timeout(model.config.queue, timeout_seconds)
         answer = delivery.result(future)
         reply = await (_within(timeout, future, answer) if timeout else answer)
-        request.ran(model.config.name, reply)
-        if isinstance(reply.result, ServingError):  # code in a model may answer a request so
-            raise reply.result
-    except ServingError as error:
-        if isinstance(error, (Unavailable, DeadlineUnreachable)):
-            request.waited(model.config.name, arrived_ns)
-        count_failure(model, error, arrived_ns)
-        raise
-    except asyncio.CancelledError:
+    except (Unavailable, DeadlineUnreachable, asyncio.CancelledError):
         request.waited(model.config.name, arrived_ns)
-        count_failure(model, RequestCancelled(), arrived_ns)
         raise
+    request.ran(model.config.name, reply)
+    if isinstance(reply.result, ServingError):  # code in a model may answer a request so
+        raise reply.result
     return reply
-
-
-def count_failure(model: ModelVersion | EnsembleVersion, error: ServingError, arrived_ns: int) -> None:
-    """Count a request of `model` that came at `arrived_ns` and failed now."""
-    model.statistics.failed(_FAILURE_REASONS.get(type(error), "OTHER"), time.monotonic_ns() - arrived_ns)
 
 
 def _queue_timeout(policy: QueuePolicy, requested: float) -> float:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from typing import TYPE_CHECKING, Any
 
 from tritonclient.grpc import service_pb2
@@ -27,6 +26,7 @@ from server.services.ensembles import Pipelines
 from server.services.infer_request import read_infer_request
 from server.services.infer_response import build_infer_response
 from server.services.model_descriptions import describe_config, describe_metadata, describe_statistics
+from server.services.outcome import Outcome
 from server.services.parameters import check_load_parameters, check_unload_parameters, parse_version
 from server.services.share import AT_ONCE, Share
 from server.services.streaming import answer_in_order
@@ -145,11 +145,11 @@ class InferenceServicer:
         with self._repository.lease(request.model_name, version) as model:
             observed.version = str(model.version)
             inference = read_infer_request(message, model.config)
-            async with share.place(model) if share else contextlib.nullcontext():
-                reply = await self._pipelines.run(model, request, inference, call.deadline)
-            response = build_infer_response(request, inference, reply.result, model)
-            model.statistics.succeeded(inference.rows, reply, time.monotonic_ns())
-        return response
+            with Outcome(model, request.id) as outcome:
+                async with share.place(model) if share else contextlib.nullcontext():
+                    reply = await self._pipelines.run(model, request, inference, call.deadline)
+                outcome.answered(inference.rows, reply)
+                return build_infer_response(request, inference, reply.result, model)
 
     async def RepositoryIndex(self, request: Any, _call: Call) -> Any:
         """Every model of the repository and the state of its versions."""

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from tests.serving import Samples, ServerProcess
 
 _METHOD = ("grpc_service", "grpc_method")
+_MODEL = ("model", "version")
+_STAGES = ("queue", "compute_input", "compute", "compute_output")
 
 
 def at_rest(samples: Samples) -> bool:
@@ -24,10 +26,20 @@ def check_books(server: ServerProcess) -> Samples:
     """Wait until nothing is under way any more, then check what must agree; returns that scrape."""
     server.metrics_when(at_rest)
     samples = server.metrics()  # a page on which nothing was going on while it was written
-    executions = samples.by_labels("nv_inference_exec_count", "model", "version")
-    assert executions == samples.by_labels("coordserve_batch_size_count", "model", "version")
-    successes = samples.by_labels("nv_inference_request_success", "model", "version")
-    assert successes == samples.by_labels("coordserve_request_duration_seconds_count", "model", "version")
+    assert samples.by_labels("grpc_server_handling_seconds_count", *_METHOD) == samples.by_labels(
+        "grpc_server_handled", *_METHOD
+    )
+    executions = samples.by_labels("nv_inference_exec_count", *_MODEL)
+    assert executions == samples.by_labels("coordserve_batch_size_count", *_MODEL)
+    assert set(samples.by_labels("coordserve_inflight_requests", *_MODEL).values()) <= {0}
+    accepted = samples.by_labels("coordserve_accepted", *_MODEL)
+    ended = samples.by_labels("coordserve_request_duration_seconds_count", *_MODEL, "outcome")
+    stages = samples.by_labels("coordserve_stage_duration_seconds_count", *_MODEL, "stage")
+    failures = samples.by_labels("nv_inference_request_failure", *_MODEL)
+    for model, successes in samples.by_labels("nv_inference_request_success", *_MODEL).items():
+        assert accepted[model] == successes + failures[model], model
+        assert [ended[*model, outcome] for outcome in ("ok", "error")] == [successes, failures[model]], model
+        assert {stages[*model, stage] for stage in _STAGES} == {successes}, model
     return samples
 
 

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
 
-from server import metrics
 from server.errors import StartError
 from server.http import HttpServer
+from server.metrics.exposition import OPENMETRICS, TEXT
+from server.metrics.page import MetricsPage
 from tests.server.models import end_instance, open_repository, write_model
 from tests.server.workshop import HANGING_SECONDS
 from tests.torchscript_models import Constant
@@ -25,14 +27,13 @@ class Pages:
     def __init__(self, directory: Path) -> None:
         self.repository = open_repository(directory)
         self.ready = False
-        registry = metrics.new_registry(self.repository, "1.2.3")
-        self.server = HttpServer(registry, self.repository, lambda: self.ready)
+        self.server = HttpServer(MetricsPage(self.repository, "1.2.3"), self.repository, lambda: self.ready)
 
-    async def get(self, path: str, method: str = "GET") -> tuple[int, str, str]:
+    async def get(self, path: str, method: str = "GET", accept: str = "*/*") -> tuple[int, str, str]:
         """Status, content type and text of a page."""
         async with aiohttp.ClientSession() as session:
             url = f"http://127.0.0.1:{self.server.port}{path}"
-            async with session.request(method, url) as response:
+            async with session.request(method, url, headers={"Accept": accept}) as response:
                 return response.status, response.headers["Content-Type"], await response.text()
 
 
@@ -68,10 +69,25 @@ async def test_a_model_that_lost_an_instance_is_a_reason_to_start_anew(
 
 
 async def test_metrics_are_served_as_prometheus_wants_them(pages: Pages) -> None:
-    """The page comes with the content type of its format."""
-    status, kind, page = await pages.get("/metrics")
-    assert (status, kind) == (200, metrics.CONTENT_TYPE)
-    assert 'coordserve_build_info{version="1.2.3"} 1.0' in page
+    """The page comes in the format that is asked for, with its content type."""
+    for accept, form in (("*/*", TEXT), ("application/openmetrics-text;version=1.0.0", OPENMETRICS)):
+        status, kind, page = await pages.get("/metrics", accept=accept)
+        assert (status, kind) == (200, form.content_type)
+        assert 'coordserve_build_info{version="1.2.3",' in page
+        assert page.endswith("# EOF\n") == (form is OPENMETRICS)
+
+
+@pytest.mark.parametrize(("accepted", "encoding"), [("gzip", "gzip"), ("identity", None)])
+async def test_the_page_is_compressed_for_who_takes_that(pages: Pages, accepted: str, encoding: str | None) -> None:
+    """Prometheus asks for gzip, which is a tenth of the page; who does not ask gets it plain."""
+    url = f"http://127.0.0.1:{pages.server.port}/metrics"
+    async with (
+        aiohttp.ClientSession(auto_decompress=False) as session,
+        session.get(url, headers={"Accept-Encoding": accepted}) as response,
+    ):
+        body = await response.read()
+        assert response.headers.get("Content-Encoding") == encoding
+    assert (gzip.decompress(body) if encoding else body).startswith(b"# HELP ")
 
 
 async def test_other_requests_are_refused(pages: Pages) -> None:
@@ -92,11 +108,11 @@ async def test_scrapes_take_turns_in_one_thread(pages: Pages, monkeypatch: pytes
     """However many scrape at once, one thread computes the pages: utilisation is measured between its own looks."""
     threads = []
 
-    def render(*_arguments: Any) -> bytes:
+    def render(*_arguments: object) -> bytes:
         threads.append(threading.current_thread())
         return b""
 
-    monkeypatch.setattr(metrics, "render", render)
+    monkeypatch.setattr(MetricsPage, "render", render)
     await asyncio.gather(*(pages.get("/metrics") for _ in range(8)), asyncio.to_thread(len, ""))
     assert len(threads) == 8
     assert len(set(threads)) == 1

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import threading
 import time
 
@@ -29,8 +30,8 @@ def test_a_model_that_has_done_nothing_has_done_nothing() -> None:
 def test_a_request_is_charged_the_whole_duration_of_its_batch() -> None:
     """Durations grow with every request that succeeded, by its own waiting and all of its batch's work."""
     statistics = ModelStatistics()
-    statistics.succeeded(2, _reply(arrived_ms=4), 40 * _MS)
-    statistics.succeeded(1, _reply(arrived_ms=9), 41 * _MS)
+    statistics.succeeded(2, _reply(arrived_ms=4), 36 * _MS)
+    statistics.succeeded(1, _reply(arrived_ms=9), 32 * _MS)
     total = statistics.success
     assert (total.count, statistics.inference_count) == (2, 3)
     assert total.request_ns == (36 + 32) * _MS
@@ -65,13 +66,70 @@ def test_a_failure_counts_under_its_reason_alone(reason: str) -> None:
 
 
 def test_histograms_tell_where_the_time_went() -> None:
-    """Request, queue and compute time of each request that succeeded are in the histograms, in seconds."""
+    """The stages of each request that succeeded are in the histograms, in seconds; failures are apart."""
     statistics = ModelStatistics()
-    statistics.succeeded(1, _reply(arrived_ms=4), 40 * _MS)
-    statistics.failed("OTHER", 99 * _MS)
-    sums = [statistics.request_seconds.sum, statistics.queue_seconds.sum, statistics.compute_seconds.sum]
-    assert sums == pytest.approx([0.036, 0.006, 0.023])
-    assert dict(statistics.request_seconds.cumulative())["+Inf"] == 1
+    statistics.decoded(5 * _MS)
+    statistics.succeeded(1, _reply(arrived_ms=4), 41 * _MS, "good")
+    statistics.failed("OTHER", 99 * _MS, "bad")
+    expected = {
+        statistics.decode_seconds: 0.005,
+        statistics.queue_seconds: 0.006,
+        statistics.compute_input_seconds: 0.001,
+        statistics.compute_seconds: 0.02,
+        statistics.compute_output_seconds: 0.002,
+        statistics.request_seconds: 0.041,
+        statistics.failed_seconds: 0.099,
+    }
+    for histogram, seconds in expected.items():
+        assert histogram.sum == pytest.approx(seconds)
+        assert sum(histogram.counts) == 1
+    ends = (statistics.request_seconds, statistics.failed_seconds)
+    assert [each.request_id for end in ends for each in end.exemplars.values()] == ["good", "bad"]
+
+
+def test_what_was_accepted_is_in_flight_until_it_ends() -> None:
+    """Each request that was accepted is one of three: in flight, a success, a failure."""
+    statistics = ModelStatistics()
+    for _ in range(3):
+        statistics.accepted()
+    assert statistics.in_flight == 3
+    statistics.succeeded(1, _reply(), 1)
+    statistics.failed("CANCELED", 1)
+    assert (statistics.accepted_count, statistics.in_flight) == (3, 1)
+
+
+def test_predictions_are_counted_by_class() -> None:
+    """The likeliest class of each image and its probability; what is no number makes no mean unknowable."""
+    statistics = ModelStatistics()
+    for index, probability in ((3, 0.5), (3, 0.96), (0, float("nan"))):
+        statistics.predicted(index, probability)
+    assert statistics.predictions == {3: 2, 0: 1}
+    assert statistics.confidence.sum == pytest.approx(1.46)
+    assert sum(statistics.confidence.counts) == 2
+
+
+def test_a_snapshot_is_of_one_instant() -> None:
+    """Nothing that happens later is in it, and everything that happened before."""
+    statistics = ModelStatistics()
+
+    def happen() -> None:
+        statistics.accepted()
+        statistics.executed(2, _reply().execution)
+        statistics.succeeded(2, _reply(), 40 * _MS, "a")
+        statistics.failed("OTHER", 1)
+        statistics.decoded(1)
+        statistics.predicted(1, 0.5)
+
+    happen()
+    snapshot = statistics.snapshot()
+    before = copy.deepcopy({name: value for name, value in vars(snapshot).items() if name != "lock"})
+    happen()
+    for name, value in before.items():
+        now = getattr(snapshot, name)
+        assert getattr(now, "counts", now) == getattr(value, "counts", value), name
+        later = getattr(statistics, name)
+        if name not in ("last_inference_ms", "load_seconds"):
+            assert getattr(later, "counts", later) != getattr(value, "counts", value), name
 
 
 def test_threads_that_write_at_once_lose_no_count() -> None:
@@ -81,6 +139,7 @@ def test_threads_that_write_at_once_lose_no_count() -> None:
     def count() -> None:
         for _ in range(500):
             statistics.executed(2, _reply().execution)
+            statistics.accepted()
             statistics.succeeded(1, _reply(), 40 * _MS)
             statistics.failed("OTHER", 1)
 
@@ -90,5 +149,5 @@ def test_threads_that_write_at_once_lose_no_count() -> None:
     for thread in threads:
         thread.join()
     assert statistics.execution_count == statistics.batches[2].count == 2000
-    assert statistics.success.count == statistics.inference_count == 2000
+    assert statistics.success.count == statistics.inference_count == statistics.accepted_count == 2000
     assert statistics.fail.count == statistics.failures["OTHER"] == 2000

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from server.errors import DeadlineUnreachable, ModelFailed, QueueFull, QueueTimeout, ServingError, ShuttingDown
+from server.errors import DeadlineUnreachable, ModelFailed, QueueFull, QueueTimeout, ShuttingDown
 from server.model_config import QueuePolicy
 from server.services.delivery import Delivery
-from server.services.execution import count_failure, execute
-from server.statistics import FAILURE_REASONS, ModelStatistics
+from server.services.execution import execute
+from server.services.outcome import Outcome
+from server.statistics import ModelStatistics
 from tests.server.workshop import HANGING_SECONDS
 
 if TYPE_CHECKING:
@@ -56,7 +57,9 @@ class Model:
         """Execute one request; returns the bare answer."""
         deadline = self.bench.clock.monotonic() + within
         request: Any = payload
-        reply: Any = await execute(self.version, self.delivery, request, 1, deadline, limit)
+        with Outcome(self.version) as outcome:
+            reply: Any = await execute(self.version, self.delivery, request, 1, deadline, limit)
+            outcome.answered(1, reply)
         return str(reply.result)
 
     def start(self, payload: str, **options: float) -> asyncio.Task[str]:
@@ -87,13 +90,13 @@ async def _settle() -> None:
 
 
 async def test_the_answer_comes_back(open_model: Callable[..., Model]) -> None:
-    """An answer is the batcher's reply; counting a success is left to who sends it."""
+    """An answer is the batcher's reply, and no failure."""
     model = open_model()
     request = model.start("a")
     await asyncio.to_thread(lambda: model.bench.next_run().finish())
     assert await request == "a!"
     assert model.failures == {}
-    assert model.statistics.success.count == 0
+    assert model.statistics.success.count == 1
 
 
 async def test_a_request_that_is_refused_is_counted(open_model: Callable[..., Model]) -> None:
@@ -216,15 +219,3 @@ async def test_a_caller_can_only_shorten_the_queues_time(
     timers = Timers(monkeypatch)
     assert await model.execute("a", limit=requested) == "a!"
     assert timers.delays == ([] if expected is None else [expected])
-
-
-@pytest.mark.parametrize("error", list(ServingError.__subclasses__()))
-def test_every_failure_has_a_reason_that_is_exported(
-    error: type[ServingError],
-) -> None:
-    """Whatever class an error has, it counts once, under one of Triton's reasons."""
-    statistics = ModelStatistics()
-    model: Any = SimpleNamespace(statistics=statistics)
-    count_failure(model, error(), 0)
-    assert sum(statistics.failures.values()) == 1
-    assert set(statistics.failures) == set(FAILURE_REASONS)

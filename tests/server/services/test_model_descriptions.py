@@ -67,7 +67,7 @@ def test_statistics_are_those_of_the_model(tmp_path: Path) -> None:
     execution = Execution(["a"], 10 * _MS, 11 * _MS, 31 * _MS, 33 * _MS)
     for rows in (4, 1):
         model.statistics.executed(rows, execution)
-    model.statistics.succeeded(2, Reply("a", 4 * _MS, 4, execution), 40 * _MS)
+    model.statistics.succeeded(2, Reply("a", 4 * _MS, 4, execution), 36 * _MS)
     model.statistics.failed("OTHER", 5 * _MS)
     message = describe_statistics(model)
     assert (message.name, message.version) == ("net", "2")

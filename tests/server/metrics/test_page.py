@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+import platform
 import re
 from typing import TYPE_CHECKING
 
+import grpc
 import numpy as np
 import pytest
+import torch
+from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from server import metrics
 from server.instance import Execution, Reply
-from tests.server.models import ROW, open_repository, write_model
+from server.load_error import LoadError
+from server.metrics.exposition import OPENMETRICS, TEXT, Format
+from server.metrics.page import MetricsPage
+from tests.server.models import ROW, end_instance, open_repository, write_model
 from tests.server.workshop import HANGING_SECONDS
 from tests.torchscript_models import Constant
 
@@ -59,8 +65,8 @@ def _load(repository: ModelRepository, name: str = "net") -> None:
     repository.load(name)
 
 
-def _page(repository: ModelRepository) -> str:
-    return metrics.render(metrics.new_registry(repository, "1.2.3"), repository).decode()
+def _page(repository: ModelRepository, form: Format = TEXT) -> str:
+    return MetricsPage(repository, "1.2.3").render(form).decode()
 
 
 def _families(repository: ModelRepository) -> dict[str, Metric]:
@@ -80,7 +86,21 @@ def test_the_page_is_in_prometheus_format(repository: ModelRepository) -> None:
     assert [line for line in lines if not _LINE.fullmatch(line)] == []
     declared = [line.split()[2] for line in lines if line.startswith("# TYPE")]
     assert len(declared) == len(set(declared))
-    assert metrics.CONTENT_TYPE.startswith("text/plain; version=0.0.4")
+
+
+def test_both_formats_tell_the_same(repository: ModelRepository) -> None:
+    """OpenMetrics has the same series with the same labels; Triton's counters, which lack `_total`, have no type."""
+    _load(repository)
+    families = {
+        family.name: family for family in openmetrics.text_string_to_metric_families(_page(repository, OPENMETRICS))
+    }
+    plain = _families(repository)
+    assert families.keys() == plain.keys()
+    names = [sample.name for family in families.values() for sample in family.samples]
+    lines = [line for line in _page(repository).splitlines() if not line.startswith("#")]
+    assert names == [re.split("[{ ]", line)[0] for line in lines]
+    assert {family.type for name, family in families.items() if name in _TRITON} == {"unknown", "gauge"}
+    assert families["coordserve_accepted"].type == "counter"
 
 
 @pytest.mark.parametrize("loaded", [True, False])
@@ -107,7 +127,7 @@ def test_counters_tell_what_the_model_did(repository: ModelRepository) -> None:
     statistics = repository.get("net").statistics
     execution = Execution(["a"], 10 * _MS, 11 * _MS, 31 * _MS, 33 * _MS + 999)
     statistics.executed(3, execution)
-    statistics.succeeded(3, Reply("a", 4 * _MS, 3, execution), 40 * _MS + 999)
+    statistics.succeeded(3, Reply("a", 4 * _MS, 3, execution), 36 * _MS + 999)
     statistics.failed("BACKEND", 5)
     families = _families(repository)
     expected = {
@@ -134,14 +154,17 @@ def test_histograms_are_consistent(repository: ModelRepository) -> None:
     payload = (np.zeros((2, 2), np.int64).tobytes(),)
     for _ in range(5):
         reply = version.batcher.submit(payload, 2).result(HANGING_SECONDS)
-        version.statistics.succeeded(2, reply, reply.execution.finished_ns)
+        version.statistics.decoded(1000)
+        version.statistics.failed("OTHER", 1000)
+        version.statistics.succeeded(2, reply, reply.execution.finished_ns - reply.arrived_ns)
     families = _families(repository)
     names = ("coordserve_request_duration_seconds", "coordserve_batch_size", "coordserve_stage_duration_seconds")
     for name in names:
         family = families[name]
         assert family.type == "histogram"
-        for stage in {sample.labels.get("stage") for sample in family.samples}:
-            samples = [sample for sample in family.samples if sample.labels.get("stage") == stage]
+        parts = [sample.labels.get("stage", sample.labels.get("outcome")) for sample in family.samples]
+        for part in set(parts):
+            samples = [sample for sample, of in zip(family.samples, parts, strict=True) if of == part]
             buckets = [sample.value for sample in samples if sample.name.endswith("_bucket")]
             [count] = [sample.value for sample in samples if sample.name.endswith("_count")]
             [total] = [sample.value for sample in samples if sample.name.endswith("_sum")]
@@ -153,16 +176,24 @@ def test_histograms_are_consistent(repository: ModelRepository) -> None:
         for sample in families["coordserve_batch_size"].samples
         if sample.labels.get("le")
     }
-    assert (sizes["1"], sizes["2"]) == (0, 5)
+    assert (sizes["1.0"], sizes["2.0"]) == (0, 5)
 
 
 def test_gauges_tell_of_the_model(repository: ModelRepository) -> None:
     """Capacity and instances stand beside what waits and what is busy."""
     _load(repository)
     families = _families(repository)
-    for name, value in (("queue_capacity", 1024), ("instances", 1), ("instances_busy", 0)):
+    values = {"queue_capacity": 1024, "instances": 1, "instances_busy": 0, "inflight_requests": 0, "model_ready": 1}
+    for name, value in values.items():
         assert _values(families[f"coordserve_{name}"], "model", "version") == {("net", "1"): value}
-    assert _values(families["coordserve_build_info"], "version") == {("1.2.3",): 1}
+
+
+def test_the_build_is_told(repository: ModelRepository) -> None:
+    """The versions of the server and of what it stands on."""
+    [sample] = _families(repository)["coordserve_build_info"].samples
+    expected = {"version": "1.2.3", "python": platform.python_version(), "grpcio": grpc.__version__}
+    assert (sample.value, sample.labels | expected) == (1, sample.labels)
+    assert sample.labels["torch"].split("+")[0] == torch.__version__.split("+")[0]
 
 
 def test_any_name_of_a_model_is_escaped(repository: ModelRepository) -> None:
@@ -180,3 +211,41 @@ def test_models_that_are_gone_are_not_told(repository: ModelRepository) -> None:
     _load(repository)
     repository.unload("net")
     assert 'model="net"' not in _page(repository)
+
+
+def test_what_does_not_answer_is_told(repository: ModelRepository) -> None:
+    """A model that failed to load is not ready, while others are; each load counts by its outcome."""
+    _load(repository, "good")
+    write_model(repository._directory / "bad", b"no module", ROW)
+    for _ in range(2):
+        with pytest.raises(LoadError):
+            repository.load("bad")
+    families = _families(repository)
+    ready = _values(families["coordserve_model_ready"], "model", "version")
+    assert ready == {("good", "1"): 1, ("bad", "1"): 0}
+    loads = _values(families["coordserve_model_loads"], "model", "outcome")
+    assert loads == {("good", "ok"): 1, ("good", "failed"): 0, ("bad", "ok"): 0, ("bad", "failed"): 2}
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_model_that_lost_its_instance_is_still_told(
+    repository: ModelRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever looks why nothing is answered finds the model's series, not ready, and nothing busy."""
+    _load(repository)
+    end_instance(repository.get("net"), (bytes(16),), monkeypatch)
+    families = _families(repository)
+    for name in ("coordserve_model_ready", "coordserve_instances_busy"):
+        assert _values(families[name], "model", "version") == {("net", "1"): 0}
+    assert ("net", "1") in _values(families["nv_inference_count"], "model", "version")
+
+
+def test_instances_are_busy_while_they_execute(repository: ModelRepository) -> None:
+    """The busy time is there and grows with what is executed."""
+    _load(repository)
+    version = repository.get("net")
+    before = version.batcher.busy_seconds
+    reply = version.batcher.submit((bytes(16),), 1).result(HANGING_SECONDS)
+    ran = (reply.execution.finished_ns - reply.execution.started_ns) / 1e9
+    [busy] = _values(_families(repository)["coordserve_instance_busy_seconds"], "model").values()
+    assert before + ran <= busy < HANGING_SECONDS
