@@ -6,6 +6,7 @@ It takes the way of `coordserve.v1.Classifier`: the same decoder, queue, limits 
 from __future__ import annotations
 
 import asyncio
+import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -30,7 +31,7 @@ _CODES = {code.value[0]: code for code in grpc.StatusCode}
 # Whoever asks here is a person who looks on; images that arrive at the same time are held in memory.
 _SECONDS = 20.0
 _AT_ONCE = 8
-_MOST_CLASSES = 1000
+_TOP_K = re.compile("[1-9][0-9]{0,2}")
 
 
 class Classify(Protocol):
@@ -68,15 +69,19 @@ class ClassifyHandler:
         """
         query = request.query
         top_k = query.get("top_k", "5")
-        if not top_k.isascii() or not top_k.isdigit() or not 0 < int(top_k) <= _MOST_CLASSES:
-            raise InvalidRequest(f"top_k must be a number from 1 to {_MOST_CLASSES}")
-        return classifier_pb2.ClassifyRequest(
-            images=[await self._image(request)],
-            model_name=query.get("model", ""),
-            model_version=query.get("version", ""),
-            top_k=int(top_k),
-            request_id=request.headers.get("X-Request-Id", ""),
-        )
+        if not _TOP_K.fullmatch(top_k):
+            raise InvalidRequest("top_k must be a number from 1 to 999")
+        image = await self._image(request)
+        try:
+            return classifier_pb2.ClassifyRequest(
+                images=[image],
+                model_name=query.get("model", ""),
+                model_version=query.get("version", ""),
+                top_k=int(top_k),
+                request_id=request.headers.get("X-Request-Id", ""),
+            )
+        except ValueError:
+            raise InvalidRequest("model, version and X-Request-Id must be UTF-8") from None
 
     async def _image(self, request: web.Request) -> bytes:
         if self._arriving >= _AT_ONCE:
