@@ -49,9 +49,8 @@ def check(config: ModelConfig, models: Sequence[ModelConfig]) -> None:
             _check_role(role, names, said, known, f"in ensemble {config.name}, ensemble tensor")
         missing = [spec.name for spec in model.inputs if spec.name not in step.inputs]
         if missing:
-            raise ConfigError(
-                f"in ensemble {config.name}, input {missing[0]} in model {model.name} is not mapped to any ensemble tensors"
-            )
+            where = f"in ensemble {config.name}, input {missing[0]} in model {model.name}"
+            raise ConfigError(f"{where} is not mapped to any ensemble tensors")
 
 
 def _check_role(
