@@ -5,12 +5,21 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+import grpc
+import numpy as np
 import pytest
 
+from proto import classifier_pb2, classifier_pb2_grpc
 from tests.parity import ensemble_models
-from tests.parity.answers import TIMEOUT_SECONDS, ask
+from tests.parity.answers import TIMEOUT_SECONDS, ask, output_values
 from tests.parity.conftest import side_by_side
-from tests.parity.ensemble_cases import ENSEMBLE_CASES, ENSEMBLE_CONTROL, ENSEMBLE_MOVEMENTS
+from tests.parity.ensemble_cases import (
+    ENSEMBLE_CASES,
+    ENSEMBLE_CONTROL,
+    ENSEMBLE_MOVEMENTS,
+    ask_ensemble,
+    photograph,
+)
 from tests.parity.test_parity import answered_otherwise, difference, fail_if, model_counts, wait_until_unloaded
 
 if TYPE_CHECKING:
@@ -38,6 +47,19 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
 def test_both_answer_alike(pair: Pair, case: Case) -> None:
     """One request gets one answer, whichever server it reaches."""
     fail_if(answered_otherwise(pair, case))
+
+
+def test_encoded_images_get_the_classifiers_answers(pair: Pair) -> None:
+    """The ensemble under either server gives the probabilities that `Classifier` gives for the same files."""
+    pictures = [photograph(seed, kind) for seed, kind in enumerate(("PNG", "JPEG", "WEBP", "GIF"))]
+    with grpc.insecure_channel(pair.ours.process.grpc_address) as channel:
+        request = classifier_pb2.ClassifyRequest(images=pictures, model_name="network", top_k=5)
+        results = classifier_pb2_grpc.ClassifierStub(channel).Classify(request, timeout=TIMEOUT_SECONDS).results
+    expected = [[each.probability for each in sorted(result.classes, key=lambda c: c.index)] for result in results]
+    assert len(expected) == 4
+    for server in (pair.triton, pair.ours):
+        response = server.inference.ModelInfer(ask_ensemble(*pictures), timeout=TIMEOUT_SECONDS)
+        np.testing.assert_allclose(output_values(response), expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ENSEMBLE_MOVEMENTS)
