@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -16,11 +13,12 @@ import yaml
 from tests import serving
 from tests.deploy.compose import services
 from tests.deploy.dockerfile import ROOT, command_of, read_stages
+from tests.prometheus import DIRECTORY as PROMETHEUS
+from tests.prometheus import free_address, program
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-PROMETHEUS = ROOT / "deploy" / "prometheus"
 SERVICES = services()
 TRITON = (sys.executable, "-m", "deploy.triton")
 # The first start unpacks its wheel.
@@ -31,22 +29,6 @@ def mounted(service: str, directory: Path) -> str:
     """Where a service has this directory of the repository."""
     mounts = dict(volume.split(":")[:2] for volume in SERVICES[service]["volumes"])
     return str(mounts[f"./{directory.relative_to(ROOT)}"])
-
-
-def program(name: str) -> str:
-    """The path of a program that may be missing here, but not where everything must be tested."""
-    path = shutil.which(name)
-    if not path and "CI" not in os.environ:
-        pytest.skip(f"{name} is not installed; Debian's package prometheus has it")
-    assert path, f"{name} is not installed"
-    return path
-
-
-def free_address() -> str:
-    """An address on which nobody listens."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{listener.getsockname()[1]}"
 
 
 def test_a_new_image_brings_its_models_into_the_volume(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from tests.integration.monitored import (
     write_models,
     write_net,
 )
-from tests.integration.monitoring import OF_SLOWNESS, Prometheus, prometheus
+from tests.integration.monitoring import OF_SLOWNESS, Prometheus, faster, prometheus
 from tests.serving import ServerProcess, started
 from tests.torchscript_models import WAIT
 
@@ -108,6 +108,20 @@ def watch(
     }
     with prometheus(tmp_path_factory.mktemp("prometheus"), targets) as watch:
         yield watch
+
+
+@pytest.mark.parametrize(
+    ("expression", "hurried"),
+    [
+        ("rate(x:mean5m[5m]) > 2", "rate(x:mean5m[5000ms]) > 2"),
+        ("sum_over_time(x:increase1h[1d:1h]) >= 10", "sum_over_time(x:increase1h[1440000ms:60000ms]) >= 10"),
+        ("x offset 2h / 1e6 > 0.4", "x offset 120000ms / 1e6 > 0.4"),
+        ("30s", "500ms"),
+    ],
+)
+def test_only_durations_are_hurried(expression: str, hurried: str) -> None:
+    """Windows, steps, offsets and waits shrink; names and numbers stay."""
+    assert faster(expression) == hurried
 
 
 def test_both_servers_are_scraped_and_their_service_levels_recorded(watch: Prometheus) -> None:
