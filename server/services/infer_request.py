@@ -82,6 +82,7 @@ def read_infer_request(message: InferMessage, config: ModelConfig) -> Inference:
     if request.parameters:
         check_request_parameters(request.parameters)
         timeout = timeout_seconds(request.parameters)
+    _check_repetitions(request)
     data = _input_data(message, config)
     outputs = _requested_outputs(request.outputs, config)
     _check_names(request, data, config)
@@ -121,6 +122,14 @@ def _check_counts(request: Any) -> None:
             raise InvalidRequest(f"{id_prefix(request)}a request can have {_MOST_PARTS} {name}, but this has {count}")
 
 
+def _check_repetitions(request: Any) -> None:
+    names: set[str] = set()
+    for tensor in request.inputs:
+        if tensor.name in names:
+            raise InvalidRequest(f"{id_prefix(request)}input '{tensor.name}' already exists in request")
+        names.add(tensor.name)
+
+
 def _input_data(message: InferMessage, config: ModelConfig) -> Data:
     """The contents of each input that the request brings, by name."""
     request = message.request
@@ -129,8 +138,6 @@ def _input_data(message: InferMessage, config: ModelConfig) -> Data:
     for tensor in request.inputs:
         if tensor.parameters:
             check_no_shared_memory(tensor)
-        if tensor.name in data:
-            raise InvalidRequest(f"{id_prefix(request)}input '{tensor.name}' already exists in request")
         typed = tensor.HasField("contents")
         if message.raw and typed:
             raise InvalidRequest(
@@ -153,7 +160,8 @@ def _requested_outputs(requested: Sequence[Any], config: ModelConfig) -> Sequenc
     for output in requested:
         if output.parameters:
             check_no_shared_memory(output)
-        classes[output.name] = classification_count(output)
+        count = classification_count(output)
+        classes[output.name] = classes.get(output.name) or count  # the first that asks for classes counts
     positions = {spec.name: position for position, spec in enumerate(config.outputs)}
     for name, count in classes.items():
         if name not in positions:
