@@ -1,16 +1,27 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
+import signal
 import subprocess
 import sys
+import time
+import urllib.request
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.serving import Samples
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
-QUICK = ("--rate", "50", "--duration", "500ms", "--warm-up", "0")
+    from tests.serving import ServerProcess
+
+QUICK = ("--rate", "50", "--duration", "500ms", "--warm-up", "0", "--no-calibration")
 
 
 def loadtest(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -42,7 +53,7 @@ def test_images_that_fail_are_told_before_any_load(image_server: str, tmp_path: 
 
 def test_an_objective_that_nobody_can_meet_is_missed(image_server: str, tmp_path: Path) -> None:
     """The exit code of a run that is valid tells that the objective was missed."""
-    plan = ("--rate", "500", "--duration", "1s", "--warm-up", "0", "--objective", "0.001ms")
+    plan = ("--rate", "500", "--duration", "1s", "--warm-up", "0", "--no-calibration", "--objective", "0.001ms")
     finished = loadtest("constant", "--url", image_server, *plan, "--output", str(tmp_path))
 
     summary = json.loads((tmp_path / "summary.json").read_text())
@@ -82,6 +93,78 @@ def test_an_unknown_model_is_told_before_any_load(image_server: str) -> None:
 
     assert finished.returncode == 2
     assert "unknown model: 'nope'" in finished.stderr
+
+
+def test_an_interrupted_run_still_says_what_it_saw(image_server: str, tmp_path: Path) -> None:
+    """Ctrl-C ends a long run at once, with its results marked as partial; meanwhile its metrics could be read."""
+    command = [sys.executable, "-m", "loadtest", "run", "poisson", "--url", image_server, "--rate", "50"]
+    command += ["--duration", "1h", "--warm-up", "0", "--no-calibration", "--metrics-port", "0"]
+    command += ["--output", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        address = process.stderr.readline().split()[-1]
+        wait_for_metric(address, "loadgen_requests", 20)
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
+
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["partial"]
+    assert summary["requests"] >= 20
+    assert summary["errors"] == {}
+    assert "interrupted" in output
+    assert "Traceback" not in errors
+
+
+def wait_for_metric(address: str, name: str, least: float) -> None:
+    """Scrape until a metric has grown to `least`."""
+    end = time.monotonic() + 60
+    value = 0.0
+    while value < least:
+        assert time.monotonic() < end, f"{name} is {value}"
+        with urllib.request.urlopen(address, timeout=10) as page:  # noqa: S310 - the address of our own process
+            text = page.read().decode()
+        value = Samples(text).total(name) if name in text else 0.0
+        time.sleep(0.05)
+
+
+def test_several_models_are_mixed(
+    image_repository: Path,
+    tmp_path: Path,
+    start_server: Callable[..., AbstractContextManager[ServerProcess]],
+) -> None:
+    """Requests go to each model that is named, and latencies are told of each."""
+    for name in ("one", "two"):
+        shutil.copytree(image_repository / "colours", tmp_path / "models" / name)
+    with start_server(tmp_path / "models", "--lame-duck-seconds", "0") as server:
+        plan = ("--url", server.grpc_address, "--model", "one", "--model", "two", *QUICK)
+        finished = loadtest("mixed-models", *plan, "--output", str(tmp_path))
+
+    assert finished.returncode in (0, 3), finished.stderr
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert set(summary["runs"][0]["kinds"]) == {"one x1", "two x1"}
+    assert summary["errors"] == {}
+
+
+def test_the_client_measures_itself() -> None:
+    """`calibrate` tells the latency and the rate that this client reaches without any work behind it."""
+    command = [sys.executable, "-m", "loadtest", "calibrate", "--payload", "uint8", "--size", "64"]
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+    assert finished.returncode == 0, finished.stderr
+    floor = re.search(r"p50 ([\d.]+) ms", finished.stdout)
+    ceiling = re.search(r"ceiling: (\d+)", finished.stdout)
+    assert floor
+    assert float(floor[1]) > 0
+    assert ceiling
+    assert int(ceiling[1]) > 0
+
+
+def test_a_rate_beyond_the_clients_own_is_refused(image_server: str) -> None:
+    """What the client itself cannot send is not asked of the server."""
+    finished = loadtest("poisson", "--url", image_server, "--rate", "1000000", "--duration", "1s")
+
+    assert finished.returncode == 2
+    assert "reports on half of that" in finished.stderr
 
 
 def test_the_demonstration_runs_to_its_end(image_repository: Path) -> None:

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 
 from loadtest.objective import Objective
 from loadtest.recovery import drift, findings, rejections
-from loadtest.run import Run
 from tests.loadtest.traces import DROPPED, FAILED, run
+
+if TYPE_CHECKING:
+    from loadtest.run import Run
 
 
 def lasting(latency_ms: list[float], seconds: float) -> Run:

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from loadtest.images import make_images
+from loadtest.objective import Objective
+from loadtest.options import Options
+from loadtest.payloads import Mix, answers_at_rest, make_workload
+from loadtest.scenarios import SCENARIOS, Plan
+from loadtest.session import Session
+from loadtest.summary import summarize
+from loadtest.target import TargetError, find_target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from loadtest.run import Run
+    from tests.serving import ServerProcess
+
+PLAN = Plan(rate=30.0, seconds=0.6, seed=1, objective=Objective(10.0), instants=np.array([3.0, 3.1, 3.4]))
+
+
+def run_scenario(url: str, name: str, plan: Plan = PLAN) -> tuple[list[Run], dict[str, Any]]:
+    """The runs of a scenario against a server, and what it found; without a warm-up that would take long."""
+    scenario = SCENARIOS[name]
+    target = find_target(url)
+    mix = Mix(scenario.batch_sizes, scenario.bad_share)
+    workload = make_workload(target, make_images(0, count=16), mix)
+    if scenario.compare_every:
+        workload = answers_at_rest(url, workload)
+    options = Options(warm_up_seconds=0, compare_every=scenario.compare_every)
+    with Session(target, workload, options, name) as session:
+        findings = scenario.run(session, plan)
+    return session.runs, findings
+
+
+@pytest.mark.parametrize(
+    ("name", "labels"),
+    [
+        ("poisson", ["poisson"]),
+        ("step", ["step"]),
+        ("ramp", ["ramp"]),
+        ("burst", ["bursts"]),
+        ("replay", ["replay"]),
+        ("single", ["one caller"]),
+        ("offline", ["offline"]),
+        ("sweep", [f"{callers} callers" for callers in (1, 2, 4, 8, 16, 32)]),
+        ("server", [f"{share} of the peak" for share in ("25%", "50%", "75%", "90%")]),
+        ("overload", ["1.5 times the peak"]),
+        ("soak", ["soak"]),
+        ("mixed-batches", ["poisson"]),
+        ("bad-input", ["poisson"]),
+        ("verify", ["poisson"]),
+    ],
+)
+def test_a_scenario_has_its_runs_and_all_requests_end_well(image_server: str, name: str, labels: list[str]) -> None:
+    """Every scenario runs against a real server, and what it finds can be summarized."""
+    runs, findings = run_scenario(image_server, name)
+
+    assert [run.label for run in runs] == labels
+    assert all(run.trace.ok.all() and len(run.trace) for run in runs)
+    assert all(run.server and run.server.images > 0 for run in runs)
+    assert summarize(runs, PLAN.objective, scenario=name, findings=findings)["errors"] == {}
+
+
+def test_the_servers_own_split_belongs_to_the_run(image_server: str) -> None:
+    """Requests, images and batch sizes are those of the run, and its times are parts of its requests' time."""
+    (run,), _ = run_scenario(image_server, "mixed-batches", Plan(30.0, 1.0))
+
+    server = run.server
+    assert server
+    assert server.images == np.asarray(run.images)[run.trace.message].sum()
+    assert sum(size * count for size, count in server.batch_sizes.items()) == server.images
+    assert server.request_ms
+    assert 0 < (server.queue_ms or 0) + (server.compute_infer_ms or 0) <= server.request_ms
+
+
+def test_a_model_is_reloaded_under_load(
+    image_repository: Path, start_server: Callable[..., AbstractContextManager[ServerProcess]]
+) -> None:
+    """While a model is loaded anew, every request gets its answer."""
+    options = ("--model-control-mode", "explicit", "--load-model", "colours")
+    with start_server(image_repository, *options, "--lame-duck-seconds", "0") as server:
+        (run,), findings = run_scenario(server.grpc_address, "reload", Plan(20.0, 2.5))
+
+    assert run.trace.ok.all()
+    assert findings["reloads"] >= 2
+    assert findings["reload_failures"] == []
+
+
+def test_runs_of_a_probe_have_no_lead(image_server: str) -> None:
+    """What a probe sends first settles the queue and does not count."""
+    target = find_target(image_server)
+    workload = make_workload(target, make_images(0, count=4), Mix())
+    with Session(target, workload, Options()) as session:
+        run = session.probe(20.0, 1.0, seed=3)
+
+    assert run.seconds == 1.0
+    assert ((run.trace.due >= 0) & (run.trace.due < 1)).all()
+    assert run.trace.ok.all()
+
+
+def test_only_explicit_mode_reloads(image_server: str) -> None:
+    """A server that loads no models on request ends the scenario with one clear line."""
+    with pytest.raises(TargetError, match="does not load models on request"):
+        run_scenario(image_server, "reload")
