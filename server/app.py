@@ -28,6 +28,9 @@ from server.cpus import usable_cores
 from server.errors import StartError
 from server.event_loop_lag import EventLoopLag
 from server.http import HttpServer
+from server.live.classify import ClassifyHandler
+from server.live.live import Live
+from server.live.verdict import Phase
 from server.metrics.page import MetricsPage
 from server.model import ModelVersion
 from server.repository import ModelRepository
@@ -37,6 +40,7 @@ from server.rpc_metrics import RpcMetrics
 from server.services.accounting import Accounts, is_news
 from server.services.classifier import ClassifierServicer
 from server.services.delivery import Delivery
+from server.services.direct import DirectClassifier
 from server.services.health import HealthServicer
 from server.services.images import ImageDecoder
 from server.services.inference import InferenceServicer
@@ -92,20 +96,47 @@ class Application:
         self._event_loop_lag = EventLoopLag()
         sources = (rpc_metrics.families, self._event_loop_lag.families)
         metrics_page = MetricsPage(self._repository, VERSION, sources)
-        self._http = HttpServer(metrics_page, self._repository, self.is_ready)
         self._health = HealthServicer(SERVICE_NAMES)
         self._intake = Intake()
         limits = imaging.Limits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
         self._decoder = ImageDecoder(self._cores, limits, settings.queue_capacity)
         self._slow_requests = SlowRequests()
         self._watch = RequestWatch(settings.slow_request_seconds, self._slow_requests, tracing)
-        self._grpc = self._new_grpc_server(rpc_metrics)
+        self._accounts = Accounts(rpc_metrics.observe, self._watch)
+        self._delivery = Delivery()
+        self._classifier = ClassifierServicer(self._repository, self._delivery, self._decoder)
+        live = Live(self._repository, self._phase, rpc_metrics.refused, self._slow_requests, self._about())
+        self._http = HttpServer(metrics_page, self._repository, self.is_ready, live, self._classify_handler())
+        self._grpc = self._new_grpc_server()
         self.grpc_port = 0
 
     @property
     def http_port(self) -> int:
         """The port of /metrics, once it is open."""
         return self._http.port
+
+    def _about(self) -> dict[str, Any]:
+        """What the live page tells of this server as it is."""
+        settings = self._settings
+        return {
+            "version": VERSION,
+            "objective": settings.latency_objective_seconds,
+            "cores": self._cores,
+            "most_image_bytes": settings.max_image_bytes,
+        }
+
+    def _classify_handler(self) -> ClassifyHandler:
+        account = self._accounts.open("unary", "http", "classify")
+        direct = DirectClassifier(self._classifier, account, self._intake)
+        return ClassifyHandler(direct.classify, self._settings.max_image_bytes)
+
+    def _phase(self) -> Phase:
+        """Where the server is in its life."""
+        if self._stopping.is_set():
+            return Phase.STOPPING
+        if not self._tried_all:
+            return Phase.STARTING
+        return Phase.SERVING if self._serving else Phase.NOT_READY
 
     def is_ready(self) -> bool:
         """Whether the server should get requests."""
@@ -215,9 +246,9 @@ class Application:
         remaining = max(end - time.monotonic(), _LAST_MOMENT_SECONDS)
         ended = await asyncio.to_thread(self._repository.close, remaining)
         await self._http.stop()
-        await self._event_loop_lag.stop()
         if self._tracing:
             await asyncio.to_thread(self._tracing.close, _LAST_SPANS_SECONDS)
+        await self._event_loop_lag.stop()
         self._decoder.close()
         if not ended:
             logging.shutdown()
@@ -240,9 +271,8 @@ class Application:
         capacity = self._settings.queue_capacity
         return ModelVersion(config, version, directory, self._cores, capacity, self._stopping.is_set)
 
-    def _new_grpc_server(self, rpc_metrics: RpcMetrics) -> Any:
+    def _new_grpc_server(self) -> Any:
         settings = self._settings
-        delivery = Delivery()
         control = ModelControl(self._repository, self._update_readiness) if self._explicit else None
         logging.getLogger("grpc._cython.cygrpc").addFilter(is_news)
         server = grpc.aio.server(
@@ -254,10 +284,10 @@ class Application:
         )
         server.add_generic_rpc_handlers(
             handlers(
-                InferenceServicer(self._repository, delivery, VERSION, self.is_ready, control),
-                ClassifierServicer(self._repository, delivery, self._decoder),
+                InferenceServicer(self._repository, self._delivery, VERSION, self.is_ready, control),
+                self._classifier,
                 self._health,
-                Accounts(rpc_metrics.observe, self._watch),
+                self._accounts,
                 self._intake,
             )
         )

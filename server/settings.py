@@ -31,7 +31,9 @@ class Settings:
     model_repository: Path = _setting(Path("model_repository"), "directory of models, in Triton's layout", Path)
     host: str = _setting("127.0.0.1", "address to listen on")
     grpc_port: int = _setting(8001, "port for gRPC; 0 takes a free one and prints it", int)
-    metrics_port: int = _setting(8002, "port for /metrics, /healthz and /readyz; 0 takes a free one", int)
+    metrics_port: int = _setting(
+        8002, "port for the live page, /metrics, /healthz and /readyz; 0 takes a free one", int
+    )
     model_control_mode: str = _setting(
         "none",
         "none: serve every model; poll: also those that come, change or go; "
@@ -53,6 +55,9 @@ class Settings:
     max_message_bytes: int = _setting(128 << 20, "largest gRPC message", int)
     max_image_bytes: int = _setting(32 << 20, "largest encoded image", int)
     max_image_pixels: int = _setting(128 << 20, "most pixels of an encoded image", int)
+    latency_objective_seconds: float = _setting(
+        0.1, "what 99 of 100 answers should take at most; the live page tells whether they do", float
+    )
     lame_duck_seconds: float = _setting(
         3.0, "after SIGTERM: go on serving, but not ready, until load balancers have noticed", float
     )
@@ -103,13 +108,17 @@ class Settings:
                 parser.error(f"--{name.replace('_', '-')} must be at least 1")
         if self.max_message_bytes >= 1 << 31:
             parser.error("--max-message-bytes must be below 2 GiB, which no message of gRPC exceeds")
+        if self.load_model and self.model_control_mode != "explicit":
+            parser.error("--load-model needs --model-control-mode explicit")
+        self._check_durations(parser)
+
+    def _check_durations(self, parser: argparse.ArgumentParser) -> None:
         for name in ("lame_duck_seconds", "grace_seconds", "slow_request_seconds"):
             if not 0 <= getattr(self, name) < float("inf"):
                 parser.error(f"--{name.replace('_', '-')} must be 0 or more seconds")
-        if not 0 < self.repository_poll_seconds < float("inf"):
-            parser.error("--repository-poll-seconds must be above 0")
-        if self.load_model and self.model_control_mode != "explicit":
-            parser.error("--load-model needs --model-control-mode explicit")
+        for name in ("repository_poll_seconds", "latency_objective_seconds"):
+            if not 0 < getattr(self, name) < float("inf"):
+                parser.error(f"--{name.replace('_', '-')} must be above 0")
 
 
 class _Parser(argparse.ArgumentParser):

@@ -1,23 +1,28 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
+import json
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
 
+from proto import classifier_pb2
 from server.errors import StartError
 from server.http import HttpServer
+from server.live.classify import ClassifyHandler
+from server.live.live import Live
+from server.live.verdict import Phase
 from server.metrics.exposition import OPENMETRICS, TEXT
 from server.metrics.page import MetricsPage
+from server.slow_requests import SlowRequests
 from tests.server.models import end_instance, open_repository, write_model
 from tests.server.workshop import HANGING_SECONDS
 from tests.torchscript_models import Constant
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable
     from pathlib import Path
 
 
@@ -27,14 +32,25 @@ class Pages:
     def __init__(self, directory: Path) -> None:
         self.repository = open_repository(directory)
         self.ready = False
-        self.server = HttpServer(MetricsPage(self.repository, "1.2.3"), self.repository, lambda: self.ready)
+        about = {"objective": 0.1, "cores": 1}
+        live = Live(self.repository, lambda: Phase.SERVING, {}, SlowRequests(), about)
+        page = MetricsPage(self.repository, "1.2.3")
+        handler = ClassifyHandler(nothing_in_it, 1000)
+        self.server = HttpServer(page, self.repository, lambda: self.ready, live, handler)
 
-    async def get(self, path: str, method: str = "GET", accept: str = "*/*") -> tuple[int, str, str]:
+    async def get(self, path: str, method: str = "GET", **headers: str) -> tuple[int, str, str]:
         """Status, content type and text of a page."""
         async with aiohttp.ClientSession() as session:
             url = f"http://127.0.0.1:{self.server.port}{path}"
-            async with session.request(method, url, headers={"Accept": accept}) as response:
+            async with session.request(method, url, headers=headers) as response:
                 return response.status, response.headers["Content-Type"], await response.text()
+
+
+async def nothing_in_it(request: Awaitable[Any], peer: str, seconds: float) -> Any:
+    """A classifier that sees nothing in any image."""
+    assert (peer, seconds > 0) == ("127.0.0.1", True)
+    message = await request
+    return classifier_pb2.ClassifyResponse(model_name=message.model_name, results=[classifier_pb2.ImageResult()])
 
 
 @pytest.fixture
@@ -69,25 +85,31 @@ async def test_a_model_that_lost_an_instance_is_a_reason_to_start_anew(
 
 
 async def test_metrics_are_served_as_prometheus_wants_them(pages: Pages) -> None:
-    """The page comes in the format that is asked for, with its content type."""
-    for accept, form in (("*/*", TEXT), ("application/openmetrics-text;version=1.0.0", OPENMETRICS)):
-        status, kind, page = await pages.get("/metrics", accept=accept)
-        assert (status, kind) == (200, form.content_type)
-        assert 'coordserve_build_info{version="1.2.3",' in page
-        assert page.endswith("# EOF\n") == (form is OPENMETRICS)
+    """The page comes with the content type of its format."""
+    status, kind, page = await pages.get("/metrics")
+    assert (status, kind) == (200, TEXT.content_type)
+    assert 'coordserve_build_info{version="1.2.3"' in page
+    assert (await pages.get("/metrics", Accept="application/openmetrics-text"))[1] == OPENMETRICS.content_type
 
 
-@pytest.mark.parametrize(("accepted", "encoding"), [("gzip", "gzip"), ("identity", None)])
-async def test_the_page_is_compressed_for_who_takes_that(pages: Pages, accepted: str, encoding: str | None) -> None:
-    """Prometheus asks for gzip, which is a tenth of the page; who does not ask gets it plain."""
-    url = f"http://127.0.0.1:{pages.server.port}/metrics"
+async def test_the_live_page_and_its_numbers_are_served(pages: Pages) -> None:
+    """A browser gets the page at /, and the page its numbers, from whichever point on it asks for."""
+    status, kind, page = await pages.get("/")
+    assert (status, kind) == (200, "text/html; charset=utf-8")
+    assert "CoordServe" in page
+    for since in ("", "?since=7", "?since=-1", "?since=abc", "?since=" + "9" * 99):
+        status, kind, document = await pages.get(f"/live{since}")
+        assert (status, kind) == (200, "application/json; charset=utf-8")
+        assert json.loads(document)["about"]["objective"] == 0.1
+
+
+async def test_images_can_be_posted(pages: Pages) -> None:
+    """The way of an image leads to the classifier."""
     async with (
-        aiohttp.ClientSession(auto_decompress=False) as session,
-        session.get(url, headers={"Accept-Encoding": accepted}) as response,
+        aiohttp.ClientSession() as session,
+        session.post(f"http://127.0.0.1:{pages.server.port}/classify?model=net", data=b"image") as response,
     ):
-        body = await response.read()
-        assert response.headers.get("Content-Encoding") == encoding
-    assert (gzip.decompress(body) if encoding else body).startswith(b"# HELP ")
+        assert (response.status, (await response.json())["model"]) == (200, "net")
 
 
 async def test_other_requests_are_refused(pages: Pages) -> None:
@@ -108,7 +130,7 @@ async def test_scrapes_take_turns_in_one_thread(pages: Pages, monkeypatch: pytes
     """However many scrape at once, one thread computes the pages: utilisation is measured between its own looks."""
     threads = []
 
-    def render(*_arguments: object) -> bytes:
+    def render(*_arguments: Any) -> bytes:
         threads.append(threading.current_thread())
         return b""
 

@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+from server.live.outcomes import OUTCOMES, by_outcome
+from server.rpc_metrics import REASONS
+
+
+def test_each_reason_has_an_outcome() -> None:
+    """Every reason that is counted belongs to exactly one outcome, and only failures of ours to `failed`."""
+    outcomes = {reason: by_outcome(0, {reason: 1}) for reason in REASONS}
+    assert all(sum(counted.values()) == 1 for counted in outcomes.values())
+    assert {reason for reason, counted in outcomes.items() if counted["failed"]} == {"model", "internal"}
+
+
+def test_successes_and_unknown_reasons_are_counted() -> None:
+    """What nobody has thought of counts as a failure."""
+    assert by_outcome(7, {"novel": 2}) == dict.fromkeys(OUTCOMES, 0) | {"ok": 7, "failed": 2}
