@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from server.rpc_metrics import REASONS
+from tests.deploy.compose import services
 from tests.prometheus import DIRECTORY, RULE_FILES, alerts, program, read_yaml, rules
 
 ALERTS = alerts()
@@ -97,3 +98,10 @@ def test_each_reason_of_a_refusal_is_the_servers_or_the_callers_fault() -> None:
     assert not servers_faults & CALLERS_FAULTS
     assert _reasons(ALERTS["CallerSendsBadInput"]["expr"]) == CALLERS_FAULTS - {"cancelled"}
     assert _reasons(ALERTS["RequestsRejected"]["expr"]) <= servers_faults
+
+
+def test_prometheus_keeps_what_the_objectives_look_back_on() -> None:
+    """Where it is deployed by docker-compose.yml, its data last longer than the longest window of a rule."""
+    (flag,) = (flag for flag in services()["prometheus"]["command"] if "retention.time" in flag)
+    days = [int(days) for rule in rules() for days in re.findall(r"\[(\d+)d", rule["expr"])]
+    assert max(days) < int(flag.rpartition("=")[2].removesuffix("d"))
