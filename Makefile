@@ -39,8 +39,9 @@ bench: $(MODEL)  ## what the parts cost: the engine, decoding, and serving besid
 	$(BIN)/python -m tests.benchmarks.serving
 
 URL ?= 127.0.0.1:8001
-loadtest: $(READY)  ## offer load to a running server (URL=, ARGS="--rate 50 --objective 100ms --images DIRECTORY")
-	$(BIN)/python -m loadtest run poisson --url $(URL) $(ARGS)
+SCENARIO ?= poisson
+loadtest: $(READY)  ## offer load to a running server (URL=, SCENARIO=, ARGS="--rate 50 --objective 100ms --images DIRECTORY")
+	$(BIN)/python -m loadtest run $(SCENARIO) --url $(URL) $(ARGS)
 
 proto: $(READY)  ## regenerate the gRPC stubs from proto/classifier.proto
 	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. proto/classifier.proto
