@@ -62,6 +62,10 @@ def _edge_texts(edges: tuple[float, ...]) -> tuple[str, ...]:
 
 
 def _exemplar(exemplar: Exemplar) -> str:
-    """What follows a bucket in OpenMetrics. A caller chose the id, and Prometheus drops a whole page with a NUL."""
-    request_id = "".join(char if char.isprintable() else "?" for char in exemplar.request_id[:_MOST_REQUEST_ID])
-    return f' # {{request_id="{_escaped(request_id)}"}} {exemplar.value} {exemplar.finished:.3f}'
+    """What follows a bucket in OpenMetrics.
+
+    A caller chose the id: to Prometheus a page with a NUL there is no page, and parsers trip over quotes.
+    """
+    told = exemplar.request_id[:_MOST_REQUEST_ID]
+    request_id = "".join(char if char.isprintable() and char not in '"\\' else "?" for char in told)
+    return f' # {{request_id="{request_id}"}} {exemplar.value} {exemplar.finished:.3f}'
