@@ -39,7 +39,7 @@ TRAFFIC = Row(
         ),
         Panel(
             "Refusals by reason",
-            "invalid, invalid_image, not_found, already_exists, unsupported and cancelled are the callers' doing and"
+            "invalid, invalid_image, not_found, unsupported and cancelled are the callers' doing and"
             " count against nobody; everything else is a failure of the server.",
             "reqps",
             (
