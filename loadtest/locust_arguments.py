@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loadtest.arguments import duration, duration_or_none, percentile, positive, whole
@@ -26,4 +25,5 @@ def add_arguments(parser: argparse.ArgumentParser, **_more: Any) -> None:
     group.add_argument("--warm-up", type=duration_or_none, default=5.0, help="time that does not count (default 5s)")
     group.add_argument("--objective", type=duration, metavar="TIME", help="decides on the exit code, e.g. 100ms")
     group.add_argument("--percentile", type=percentile, default=0.99, help="that meets it (default 99)")
-    group.add_argument("--output", type=Path, metavar="DIR", help="for summary.json and each request's times")
+    # No Path: the master sends its options to the workers as plain values.
+    group.add_argument("--output", metavar="DIR", help="for summary.json and each request's times")

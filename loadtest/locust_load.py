@@ -16,6 +16,7 @@ import grpc
 import numpy as np
 from gevent.pool import Group
 from locust import User, constant, task
+from locust.exception import StopUser
 
 from loadtest.answers import judge, judge_refusal
 from loadtest.arguments import image_files
@@ -128,7 +129,9 @@ class OpenLoopUser(User):  # type: ignore[misc] # Locust's classes are not annot
     @task  # type: ignore[untyped-decorator] # likewise
     def arrive(self) -> None:
         """Send at instants with exponential gaps until Locust stops the user."""
-        load: Load = self.environment.load
+        load: Load | None = self.environment.load
+        if load is None:  # there is nothing to send
+            raise StopUser
         rate = self.environment.parsed_options.rate_per_user
         generator = load.new_source()
         due = time.perf_counter()

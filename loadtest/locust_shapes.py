@@ -1,4 +1,4 @@
-"""Rates that change, for Locust: `locust -f loadtest/locustfile.py,loadtest/locust_shapes.py --profile burst`.
+"""Rates that change, for Locust: `locust -f loadtest/locustfile.py,loadtest/locust_shapes.py --load-profile burst`.
 
 The profiles are those of `python -m loadtest run`; the users that Locust runs make the rate.
 """
@@ -24,7 +24,7 @@ _STEPS = 5
 def add_arguments(parser: argparse.ArgumentParser, **_more: Any) -> None:
     """Add what a profile needs to know."""
     group = parser.add_argument_group("CoordServe's profiles")
-    group.add_argument("--profile", choices=PROFILES, default="step", help="how the rate changes (default step)")
+    group.add_argument("--load-profile", choices=PROFILES, default="step", help="how the rate changes (default step)")
     group.add_argument("--rate", type=positive, default=40.0, help="requests a second, its highest mean (default 40)")
     group.add_argument("--duration", type=duration, default=60.0, help="of the whole profile (default 60s)")
 
@@ -57,7 +57,7 @@ PROFILES: dict[str, Callable[[float, float], float]] = {"step": step, "ramp": ra
 
 
 class Profile(LoadTestShape):  # type: ignore[misc] # Locust's classes are not annotated
-    """Follows `--profile` by the number of users."""
+    """Follows `--load-profile` by the number of users."""
 
     def tick(self) -> tuple[int, float] | None:
         """How many users there are to be now; None at the end."""
@@ -65,6 +65,6 @@ class Profile(LoadTestShape):  # type: ignore[misc] # Locust's classes are not a
         share = self.get_run_time() / options.duration
         if share >= 1:
             return None
-        rate = options.rate * PROFILES[options.profile](share, options.duration)
+        rate = options.rate * PROFILES[options.load_profile](share, options.duration)
         users = max(1, round(rate / options.rate_per_user))
         return users, float(users)  # all at once: the change is the profile's own

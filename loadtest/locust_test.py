@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import gevent
 import grpc.experimental.gevent as grpc_gevent
 import locust.stats
 from locust.runners import MasterRunner, WorkerRunner
@@ -66,6 +68,7 @@ class LocustTest:
         self.ledger = Ledger()
         self._environment = environment
         self._load: Load | None = None
+        environment.load = None  # what the users send through
         self._client_cpu = 0.0
         self._look = (time.perf_counter(), time.process_time())
 
@@ -119,7 +122,7 @@ class LocustTest:
         print(describe(summary))
         if options.output:
             target = find_target(environment.host or "127.0.0.1:8001", options.model, options.payload, options.api)
-            results.write(options.output, [run], summary | describe_environment(target, options))
+            results.write(Path(options.output), [run], summary | describe_environment(target, options))
         environment.process_exit_code = EXIT_CODES[summary["verdict"]]
 
     def _measure_cpu(self) -> None:
@@ -132,5 +135,4 @@ class LocustTest:
     def _give_up(self, error: Exception) -> None:
         print(f"loadtest: {error}", file=sys.stderr)
         self._environment.process_exit_code = USAGE
-        if self._environment.runner:
-            self._environment.runner.quit()
+        gevent.spawn(self._environment.runner.quit)  # once Locust has started, or it would go on to start

@@ -2,7 +2,7 @@
 
 Each user is an independent Poisson source of `--rate-per-user` requests a second that never waits for an answer: 40
 users of one request a second offer 40 requests a second, however slow the server is, where Locust's own users would
-offer a slow server less. Add `loadtest/locust_shapes.py` to -f for rates that change (`--profile`).
+offer a slow server less. Add `loadtest/locust_shapes.py` to -f for rates that change (`--load-profile`).
 """
 
 from __future__ import annotations

@@ -1,0 +1,125 @@
+"""Locust, as people run it: real processes of it against a server whose service time is known."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from PIL import Image
+
+from loadtest import results
+from loadtest.calibration import null_server
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_ROOT = Path(__file__).resolve().parents[2]
+_LOCUSTFILE = "loadtest/locustfile.py"
+_SERVICE = ("--service", "constant:100ms", "--servers", "256")
+# Enough to show a p99; all at once, so that the rate is the whole one from the beginning.
+_LOAD = ("--users", "100", "--spawn-rate", "100", "--run-time", "8s", "--warm-up", "1s")
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A small picture, so that the test is about sending and not about making pictures."""
+    file = tmp_path_factory.mktemp("images") / "red.png"
+    Image.new("RGB", (8, 8), "red").save(file)
+    return str(file)
+
+
+def locust(*arguments: str, files: str = _LOCUSTFILE) -> subprocess.CompletedProcess[str]:
+    """Run Locust without its web interface."""
+    command = [sys.executable, "-m", "locust", "-f", files, "--headless", "--only-summary", *arguments]
+    return subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False, timeout=200)
+
+
+def own(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the project's own generator."""
+    command = [sys.executable, "-m", "loadtest", "run", *arguments]
+    return subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False, timeout=200)
+
+
+def summary(directory: Path) -> dict[str, dict[str, float]]:
+    """What a result directory says."""
+    found: dict[str, dict[str, float]] = json.loads((directory / results.SUMMARY).read_text())
+    return found
+
+
+def test_agrees_with_the_other_generator(tmp_path: Path, image: str) -> None:
+    """At the same rate to the same server both see the same p50 and offer the same rate, workers or not."""
+    with null_server(*_SERVICE) as url:
+        locust("--host", url, "--images", image, *_LOAD, "--output", str(tmp_path / "one"))
+        locust("--host", url, "--images", image, *_LOAD, "--processes", "2", "--output", str(tmp_path / "two"))
+        own(
+            *("poisson", "--url", url, "--images", image, "--rate", "100", "--duration", "6s", "--no-calibration"),
+            *("--warm-up", "0", "--output", str(tmp_path / "own")),
+        )
+
+    expected = summary(tmp_path / "own")
+    for name in ("one", "two"):
+        found = summary(tmp_path / name)
+        for kind in ("latency_ms", "service_ms"):
+            assert found[kind]["p50"] == pytest.approx(expected[kind]["p50"], rel=0.1)
+            assert found[kind]["p50"] >= 100
+        assert found["offered_rate"] == pytest.approx(100, rel=0.2)
+        assert found["errors"] == {}
+        assert len(results.read(tmp_path / name).runs[0].trace) == found["requests"]
+
+
+@pytest.mark.parametrize(
+    ("objective", "verdicts"), [("50ms", {1: "missed", 3: "invalid"}), ("5s", {0: "met", 3: "invalid"})]
+)
+def test_the_objective_decides_on_the_exit_code(
+    objective: str, verdicts: dict[int, str], tmp_path: Path, image: str
+) -> None:
+    """Half of the service time cannot be met and fifty times of it is, unless this client was disturbed."""
+    with null_server(*_SERVICE) as url:
+        run = locust("--host", url, "--images", image, *_LOAD, "--objective", objective, "--output", str(tmp_path))
+
+    assert run.returncode in verdicts, run.stdout + run.stderr
+    assert summary(tmp_path)["verdict"] == verdicts[run.returncode]
+
+
+def test_users_do_not_wait_for_a_server_that_stalls(tmp_path: Path, image: str) -> None:
+    """A stall of a second makes as many requests slow as were due meanwhile, where waiting users would send none."""
+    with null_server("--stall", "1s@4s") as url:
+        locust("--host", url, "--images", image, *_LOAD, "--output", str(tmp_path))
+
+    trace = results.read(tmp_path).runs[0].trace
+    assert (trace.response_seconds > 0.2).sum() >= 20
+
+
+def test_a_profile_changes_the_rate(tmp_path: Path, image: str) -> None:
+    """In five steps the last fifth of the requests comes in much less than a fifth of the time."""
+    shapes = "loadtest/locust_shapes.py"
+    with null_server() as url:
+        locust(
+            *("--host", url, "--images", image, "--load-profile", "step", "--rate", "60", "--duration", "10s"),
+            *("--warm-up", "0", "--output", str(tmp_path)),
+            files=f"{_LOCUSTFILE},{shapes}",
+        )
+
+    trace = results.read(tmp_path).runs[0].trace
+    first, last = (trace.due < 4).sum(), (trace.due >= 6).sum()
+    assert last > 2 * first
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--host", "127.0.0.1:1"), "127.0.0.1:1: UNAVAILABLE"),
+        (("--host", "127.0.0.1:1", "--images", "no-such-file"), "no such file: no-such-file"),
+    ],
+)
+def test_what_cannot_be_loaded_is_said_in_one_line(arguments: Sequence[str], message: str) -> None:
+    """No request is sent, and the exit code is that of a mistake."""
+    run = locust(*arguments, "--users", "1", "--run-time", "30s")
+
+    assert run.returncode == 2, run.stderr
+    assert f"loadtest: {message}" in run.stderr
+    assert "Traceback" not in run.stderr
