@@ -87,7 +87,8 @@ def test_the_objective_decides_on_the_exit_code(
 
 def test_users_do_not_wait_for_a_server_that_stalls(tmp_path: Path, image: str) -> None:
     """A stall of a second makes as many requests slow as were due meanwhile, where waiting users would send none."""
-    with null_server("--stall", "1s@4s") as url:
+    # Counted from the first request, which is one of those before the load: at least one of them is within it.
+    with null_server("--stall", "1s@3s", "--stall", "1s@7s", "--stall", "1s@11s") as url:
         locust("--host", url, "--images", image, *_LOAD, "--output", str(tmp_path))
 
     trace = results.read(tmp_path).runs[0].trace
