@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 
 from client.image_files import find_images
@@ -118,8 +119,8 @@ def cpus(text: str) -> frozenset[int]:
     """`0,2-3` to the numbers of cores."""
     numbers: set[int] = set()
     for part in text.split(","):
-        first, _, last = part.partition("-")
-        if not first.isdecimal() or not (last or first).isdecimal():
+        match = re.fullmatch(r"(\d+)(?:-(\d+))?", part)
+        if not match:
             raise argparse.ArgumentTypeError(f"must be cores such as 0,2-3, got {text!r}")
-        numbers.update(range(int(first), int(last or first) + 1))
+        numbers.update(range(int(match[1]), int(match[2] or match[1]) + 1))
     return frozenset(numbers)
