@@ -51,6 +51,22 @@ class Picky(torch.nn.Module):
         return rows
 
 
+HEAVY_BYTES = 32 << 20
+RELOADS = 12
+
+
+class Heavy(torch.nn.Module):
+    """Answers `value`, with a weight of 32 MiB."""
+
+    def __init__(self, value: int) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.full((HEAVY_BYTES // 8,), value, dtype=torch.int64))
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        """Answer."""
+        return self.weight[: rows.shape[0]].unsqueeze(1) + rows[:, :1] * 0
+
+
 def _weights() -> bytes:
     file = io.BytesIO()
     torch.save({"weight": torch.zeros(1)}, file)
@@ -108,6 +124,39 @@ async def test_reloads_under_load_fail_no_request(server: ServerProcess, reposit
                 before = len(answered)
                 await load(inference, "reloaded")
                 assert len(answered) > before
+
+
+async def test_reload_after_reload_leaves_nothing_behind(server: ServerProcess, repository: Path) -> None:
+    """Each answer is the old version's or the new one's, none fails, and memory does not grow with each reload."""
+    model = write_model(repository / "heavy", Heavy(0), BATCHING + ROWS)
+    answered: list[int] = []
+    latest, done, progress = 0, asyncio.Event(), asyncio.Event()
+
+    async def call(channel: grpc.aio.Channel) -> None:
+        while not done.is_set():
+            before = latest
+            [answer] = rows.answers(await rows.stub(channel).ModelInfer(rows.request("heavy", 0)))
+            assert before <= answer <= latest + 1
+            answered.append(answer)
+            progress.set()
+
+    async with grpc.aio.insecure_channel(server.grpc_address) as channel:
+        await load(rows.stub(channel), "heavy")
+        callers = asyncio.gather(*(call(channel) for _ in range(4)))
+        memory = []
+        for version in range(1, RELOADS + 1):
+            before = len(answered)
+            save_module(Heavy(version), model / "1" / "model.pt")
+            await load(rows.stub(channel), "heavy")
+            latest = version
+            while len(answered) < before + 40:
+                progress.clear()
+                await progress.wait()
+            memory.append(server.metrics().total("process_resident_memory_bytes"))
+        done.set()
+        await callers
+    assert len(answered) >= 40 * RELOADS
+    assert memory[-1] - memory[2] < HEAVY_BYTES * (RELOADS - 3) / 2
 
 
 @pytest.mark.parametrize("kind", BROKEN)
