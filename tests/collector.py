@@ -1,7 +1,8 @@
-"""A collector of traces, as OpenTelemetry's exporters find one: a gRPC service that keeps what it is sent."""
+"""A collector of traces, as OpenTelemetry's exporters find one, and callers who are in traces of their own."""
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Collector(trace_service_pb2_grpc.TraceServiceServicer):  # type: ignore[misc] # generated without types
-    """`with Collector() as collector:` listens at `collector.endpoint`."""
+    """Keeps what it is sent; `with Collector() as collector:` listens at `collector.endpoint`."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -66,6 +67,23 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):  # type: ignore[mi
         """All that has come."""
         with self._changed:
             return list(self._spans)
+
+
+class Caller:
+    """A trace of a caller's, of which a call becomes a part."""
+
+    def __init__(self, *, sampled: bool = True) -> None:
+        self.trace_id, self.span_id = os.urandom(16), os.urandom(8)
+        flags = "01" if sampled else "00"
+        self.headers = {
+            "traceparent": f"00-{self.trace_id.hex()}-{self.span_id.hex()}-{flags}",
+            "tracestate": "vendor=opaque",
+        }
+
+    @property
+    def metadata(self) -> list[tuple[str, str]]:
+        """The headers, as stubs take them."""
+        return list(self.headers.items())
 
 
 def attributes(owner: Any) -> dict[str, Any]:

@@ -1,9 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import socket
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -13,7 +10,7 @@ import tritonclient.grpc
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from proto import classifier_pb2, classifier_pb2_grpc
-from tests.collector import Collector, attributes
+from tests.collector import Caller, Collector, attributes
 from tests.integration import rows
 from tests.integration.conftest import IMAGE, SINGLE
 from tests.integration.gates import Door
@@ -30,23 +27,6 @@ if TYPE_CHECKING:
 INFER = "inference.GRPCInferenceService/ModelInfer"
 CLASSIFY = "coordserve.v1.Classifier/Classify"
 CLASSIFY_STREAM = "coordserve.v1.Classifier/ClassifyStream"
-
-
-class Caller:
-    """A trace of a caller's, of which a call becomes a part."""
-
-    def __init__(self, *, sampled: bool = True) -> None:
-        self.trace_id, self.span_id = os.urandom(16), os.urandom(8)
-        flags = "01" if sampled else "00"
-        self.headers = {
-            "traceparent": f"00-{self.trace_id.hex()}-{self.span_id.hex()}-{flags}",
-            "tracestate": "vendor=opaque",
-        }
-
-    @property
-    def metadata(self) -> list[tuple[str, str]]:
-        """The headers, as stubs take them."""
-        return list(self.headers.items())
 
 
 @pytest.fixture(scope="module")
@@ -226,58 +206,3 @@ def test_headers_that_make_no_sense_begin_a_new_trace(collector: Collector, infe
     assert rows.answers(inference.ModelInfer(message, metadata=[("traceparent", traceparent)])) == [1]
     [call] = collector.wait(lambda span: attributes(span).get("coordserve.request_id") == message.id)
     assert not call.parent_span_id
-
-
-def test_a_collector_that_is_away_harms_nobody(
-    models: Path, start_server: Callable[..., AbstractContextManager[ServerProcess]]
-) -> None:
-    """Everything is answered, the log tells of it once a minute at most, and the server stops in good order."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:  # it never answers
-        endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        variables = {
-            "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
-            "OTEL_EXPORTER_OTLP_TIMEOUT": "1",
-            "OTEL_BSP_SCHEDULE_DELAY": "20",
-            "OTEL_BSP_MAX_QUEUE_SIZE": "64",
-            "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "16",
-        }
-        with start_server(models, environment=variables) as server:
-            with rows.own_connection(server.grpc_address) as channel:
-                infer = rows.stub(channel).ModelInfer
-                calls = [infer.future(rows.request("single", number)) for number in range(500)]
-                assert [rows.answers(call.result()) for call in calls] == [[number] for number in range(500)]
-            server.wait_for("opentelemetry.*[Ee]xport")
-            server.send_signal(signal.SIGINT)
-            assert server.wait_exit() == 0
-            told = [line for line in server.lines if "opentelemetry" in line]
-            assert len(told) < 10, server.log
-            assert "Traceback" not in server.log
-
-
-def test_the_last_spans_are_sent_at_the_stop(
-    models: Path, collector: Collector, start_server: Callable[..., AbstractContextManager[ServerProcess]]
-) -> None:
-    """What waits to be sent when the server stops arrives."""
-    variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint, "OTEL_BSP_SCHEDULE_DELAY": "3600000"}
-    caller = Caller()
-    with start_server(models, environment=variables) as server:
-        with rows.own_connection(server.grpc_address) as channel:
-            rows.stub(channel).ModelInfer(rows.request("single", 1), metadata=caller.metadata)
-        server.send_signal(signal.SIGINT)
-        assert server.wait_exit() == 0
-    assert len(collector.trace(caller.trace_id, 3)) == 3
-
-
-def test_no_traces_are_made_unless_somebody_wants_them(
-    models: Path, collector: Collector, start_server: Callable[..., AbstractContextManager[ServerProcess]]
-) -> None:
-    """Switched off by hand, the environment's collector gets nothing."""
-    variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint}
-    caller = Caller()
-    with start_server(models, "--tracing", "off", environment=variables) as server:
-        with rows.own_connection(server.grpc_address) as channel:
-            rows.stub(channel).ModelInfer(rows.request("single", 1), metadata=caller.metadata)
-        server.send_signal(signal.SIGINT)
-        assert server.wait_exit() == 0
-        assert "making traces" not in server.log
-    assert not [span for span in collector.spans if span.trace_id == caller.trace_id]
