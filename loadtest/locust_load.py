@@ -22,6 +22,7 @@ from loadtest.answers import judge, judge_refusal
 from loadtest.arguments import image_files
 from loadtest.images import make_images, read_images
 from loadtest.locust_ledger import Ledger
+from loadtest.locust_watch import DEFAULT_HOST
 from loadtest.payloads import Mix, check, make_workload
 from loadtest.target import CHANNEL_OPTIONS, find_target
 from loadtest.trace import DROPPED
@@ -56,7 +57,7 @@ class Load:
             ValueError: An image is not to be had.
         """
         files = image_files(options)
-        self.target = find_target(environment.host or "127.0.0.1:8001", options.model, options.payload, options.api)
+        self.target = find_target(environment.host or DEFAULT_HOST, options.model, options.payload, options.api)
         # In a thread, since it takes a second or more, and a worker that says nothing meanwhile is taken for lost.
         in_thread = gevent.get_hub().threadpool.apply
         images = in_thread(read_images, (files,)) if files else in_thread(make_images, (options.seed,))

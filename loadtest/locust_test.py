@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import gevent
 import grpc.experimental.gevent as grpc_gevent
+import locust.runners
 import locust.stats
 from locust.runners import MasterRunner, WorkerRunner
 
@@ -20,6 +21,7 @@ from loadtest.description import describe
 from loadtest.environment import environment as describe_environment
 from loadtest.locust_ledger import Ledger
 from loadtest.locust_load import Load
+from loadtest.locust_watch import DEFAULT_HOST, export, watch
 from loadtest.run import Conditions, Run
 from loadtest.summary import summarize
 from loadtest.target import TargetError, find_target
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 _DATA = "coordserve"  # our part of what workers report
 _PERCENTILES = [0.5, 0.9, 0.95, 0.99, 0.999, 1.0]
 _MILLISECONDS_PER_SECOND = 1000
+_REPORT_SECONDS = 1.0  # between a worker's reports: much less than between two looks at them
 
 
 def install(environment: Environment, **_more: Any) -> None:
@@ -41,15 +44,25 @@ def install(environment: Environment, **_more: Any) -> None:
     locust.stats.PERCENTILES_TO_REPORT = _PERCENTILES
     locust.stats.PERCENTILES_TO_STATISTICS = [0.5, 0.99, 0.999]
     locust.stats.PERCENTILES_TO_CHART = [0.5, 0.99]
+    locust.runners.WORKER_REPORT_INTERVAL = _REPORT_SECONDS
     test = LocustTest(environment)
-    if environment.web_ui:
-        locust_page.install(environment, test)
+    if not isinstance(environment.runner, WorkerRunner):
+        _show(environment, test)
     events = environment.events
     events.test_start.add_listener(test.start)
     events.test_stop.add_listener(test.stop)
     events.report_to_master.add_listener(test.report)
     events.worker_report.add_listener(test.receive)
     events.quitting.add_listener(test.judge)
+
+
+def _show(environment: Environment, test: LocustTest) -> None:
+    """Let those who ask for it see how the test goes."""
+    port = environment.parsed_options.metrics_port
+    showing = [locust_page.install(environment)] if environment.web_ui else []
+    showing += [export(environment, port)] if port is not None else []
+    if showing:
+        gevent.spawn(watch, environment, test, showing)
 
 
 def tenth_of_a_millisecond(response_time: float) -> float:
@@ -62,6 +75,7 @@ class LocustTest:
 
     Attributes:
         ledger: What has ended by now; of all workers, where this process is their master.
+        client_cpu: The highest share of a core that this process, or a worker, has used.
     """
 
     def __init__(self, environment: Environment) -> None:
@@ -69,13 +83,13 @@ class LocustTest:
         self._environment = environment
         self._load: Load | None = None
         environment.load = None  # what the users send through
-        self._client_cpu = 0.0
+        self.client_cpu = 0.0
         self._look = (time.perf_counter(), time.process_time())
 
     def start(self, **_more: Any) -> None:
         """Get ready to send, or end the test where that is not possible; a test may follow another one."""
         self.ledger = Ledger()
-        self._client_cpu = 0.0
+        self.client_cpu = 0.0
         self._look = (time.perf_counter(), time.process_time())
         if isinstance(self._environment.runner, MasterRunner):
             return
@@ -86,6 +100,7 @@ class LocustTest:
         else:
             self.ledger = self._load.ledger
             self._environment.load = self._load
+            self._look = (time.perf_counter(), time.process_time())  # making the requests does not count
 
     def stop(self, **_more: Any) -> None:
         """Wait for the last answers."""
@@ -97,13 +112,13 @@ class LocustTest:
     def report(self, data: dict[str, Any], **_more: Any) -> None:
         """Give the master what has ended since the last report."""
         self._measure_cpu()
-        data[_DATA] = {"rows": self.ledger.take(), "cpu": self._client_cpu}
+        data[_DATA] = {"rows": self.ledger.take(), "cpu": self.client_cpu}
 
     def receive(self, data: dict[str, Any], **_more: Any) -> None:
         """Take a worker's report."""
         if _DATA in data:
             self.ledger.receive(data[_DATA]["rows"])
-            self._client_cpu = max(self._client_cpu, data[_DATA]["cpu"])
+            self.client_cpu = max(self.client_cpu, data[_DATA]["cpu"])
 
     def judge(self, **_more: Any) -> None:
         """Tell and write the result, and let it decide on the exit code; workers leave that to their master."""
@@ -117,11 +132,11 @@ class LocustTest:
             environment.process_exit_code = EXIT_CODES[INVALID]
             return
         seconds = float(trace.due[-1]) + 1e-9
-        run = Run("locust", trace, seconds, Conditions(self._client_cpu), rate=len(trace) / seconds, seed=options.seed)
+        run = Run("locust", trace, seconds, Conditions(self.client_cpu), rate=len(trace) / seconds, seed=options.seed)
         summary = summarize([run], objective(options), scenario="locust")
         print(describe(summary))
         if options.output:
-            target = find_target(environment.host or "127.0.0.1:8001", options.model, options.payload, options.api)
+            target = find_target(environment.host or DEFAULT_HOST, options.model, options.payload, options.api)
             results.write(Path(options.output), [run], summary | describe_environment(target, options))
         environment.process_exit_code = EXIT_CODES[summary["verdict"]]
 
@@ -130,7 +145,7 @@ class LocustTest:
         now, used = time.perf_counter(), time.process_time()
         (then, before), self._look = self._look, (now, used)
         if now > then:
-            self._client_cpu = max(self._client_cpu, (used - before) / (now - then))
+            self.client_cpu = max(self.client_cpu, (used - before) / (now - then))
 
     def _give_up(self, error: Exception) -> None:
         print(f"loadtest: {error}", file=sys.stderr)

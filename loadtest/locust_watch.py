@@ -1,0 +1,99 @@
+"""Looks at a running test of Locust every few seconds, for those who show it: the page and Prometheus."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import gevent
+import grpc
+
+from loadtest import server_statistics
+from loadtest.metrics import serve
+from loadtest.progress import Progress
+from loadtest.target import CHANNEL_OPTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from locust.env import Environment
+
+    from loadtest.locust_test import LocustTest
+    from loadtest.server_statistics import ServerSplit
+    from loadtest.trace import Trace
+
+DEFAULT_HOST = "127.0.0.1:8001"
+_PERIOD_SECONDS = 5.0
+_UNDER_WAY = ("spawning", "running", "stopping")
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What happened since the last look.
+
+    Attributes:
+        number: Of the look.
+        seconds: Since the last one.
+        trace: Requests that have ended, of all workers.
+        server: What the server says of the same time; None when it says nothing.
+        rate: Requests a second that the users offer.
+        client_cpu: The highest share of a core that a process of Locust has used.
+    """
+
+    number: int
+    seconds: float
+    trace: Trace
+    server: ServerSplit | None
+    rate: float
+    client_cpu: float
+
+
+def watch(environment: Environment, test: LocustTest, showing: Sequence[Callable[[Look], None]]) -> None:
+    """Look until the process ends, and tell `showing` while a test is under way."""
+    before, then, number = None, time.perf_counter(), 0
+    while True:
+        gevent.sleep(_PERIOD_SECONDS)
+        runner = environment.runner
+        if runner.state not in _UNDER_WAY:
+            before, then = None, time.perf_counter()
+            continue
+        statistics, now = _statistics(environment), time.perf_counter()
+        rate = runner.user_count * environment.parsed_options.rate_per_user
+        server = server_statistics.split(before, statistics)
+        look = Look(number, now - then, test.ledger.latest(), server, rate, test.client_cpu)
+        for show in showing:
+            show(look)
+        before, then, number = statistics, now, number + 1
+
+
+def _statistics(environment: Environment) -> Any:
+    with grpc.insecure_channel(environment.host or DEFAULT_HOST, options=CHANNEL_OPTIONS) as channel:
+        return server_statistics.snapshot(channel, environment.parsed_options.model or [""])
+
+
+def export(environment: Environment, port: int) -> Callable[[Look], None]:
+    """Serve `loadgen_*` on `port`; gives what is to be told of each look.
+
+    Raises:
+        OSError: The port is taken.
+    """
+    metrics, _ = serve(port)
+
+    def show(look: Look) -> None:
+        metrics(
+            Progress(
+                run=look.number,  # the metrics add up runs, and each look is one: nothing is counted twice
+                label="locust",
+                target=environment.host or DEFAULT_HOST,
+                scenario="locust",
+                elapsed_seconds=0.0,
+                total_seconds=0.0,
+                rate=look.rate,
+                trace=look.trace,
+                in_flight=0,
+                client_cpu=look.client_cpu,
+            )
+        )
+
+    return show
