@@ -57,10 +57,12 @@ class ModelStatistics:
         self.execution_count = 0
         self.success = Durations()
         self.fail = Durations()
+        self.steps = Durations()  # of those that succeeded, the ones that an ensemble asked for
         self.failures = dict.fromkeys(FAILURE_REASONS, 0)
         self.batches: dict[int, Durations] = {}
         self.request_seconds = Histogram()
         self.failed_seconds = Histogram()
+        self.step_seconds = Histogram()
         self.decode_seconds = Histogram(STAGE_EDGES)
         self.queue_seconds = Histogram(STAGE_EDGES)
         self.compute_input_seconds = Histogram(STAGE_EDGES)
@@ -99,6 +101,12 @@ class ModelStatistics:
             self.compute_input_seconds.observe((execution.input_ready_ns - execution.started_ns) / 1e9)
             self.compute_seconds.observe((execution.computed_ns - execution.input_ready_ns) / 1e9)
             self.compute_output_seconds.observe((execution.finished_ns - execution.computed_ns) / 1e9)
+
+    def was_step(self, reply: Reply[Any], request_ns: int) -> None:
+        """Tell of one that `succeeded` that an ensemble asked for it: callers asked for the ensemble."""
+        with self.lock:
+            self.steps.add(reply.execution, request_ns, reply.execution.started_ns - reply.arrived_ns)
+            self.step_seconds.observe(request_ns / 1e9)
 
     def failed(self, reason: str, request_ns: int, request_id: str = "") -> None:
         """Count one request that failed for one of `FAILURE_REASONS`, `request_ns` after it came."""

@@ -10,7 +10,7 @@ from server.histogram import LATENCY_EDGES
 from server.live.quantile import Quantile, quantile, share_above
 
 if TYPE_CHECKING:
-    from server.statistics import ModelStatistics
+    from server.statistics import Durations, ModelStatistics
 
 STAGES = ("decode", "queue", "compute", "rest")
 
@@ -32,17 +32,19 @@ class Counts:
     def of(cls, statistics: ModelStatistics) -> Counts:
         """What `statistics` say now."""
         with statistics.lock:
-            success = statistics.success
-            compute_ns = success.compute_input_ns + success.compute_infer_ns + success.compute_output_ns
-            decode_ns = round(statistics.decode_seconds.sum * 1e9)
-            rest_ns = success.request_ns - decode_ns - success.queue_ns - compute_ns
-            stages = (decode_ns, success.queue_ns, compute_ns, rest_ns)
             return cls(
                 Counter(dict(enumerate(statistics.request_seconds.counts))),
                 Counter({rows: batch.count for rows, batch in statistics.batches.items()}),
                 Counter(statistics.failures),
-                Counter(dict(zip(STAGES, stages, strict=True))),
+                _stages(statistics.success, round(statistics.decode_seconds.sum * 1e9)),
             )
+
+    @classmethod
+    def of_steps(cls, statistics: ModelStatistics) -> Counts:
+        """The answers among them that ensembles asked for, not callers."""
+        with statistics.lock:
+            latency = Counter(dict(enumerate(statistics.step_seconds.counts)))
+            return cls(latency, stage_ns=_stages(statistics.steps))
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
@@ -76,3 +78,9 @@ class Counts:
     @property
     def _buckets(self) -> list[int]:
         return [self.latency[position] for position in range(len(LATENCY_EDGES) + 1)]
+
+
+def _stages(durations: Durations, decode_ns: int = 0) -> Counter[str]:
+    compute_ns = durations.compute_input_ns + durations.compute_infer_ns + durations.compute_output_ns
+    rest_ns = durations.request_ns - decode_ns - durations.queue_ns - compute_ns
+    return Counter(dict(zip(STAGES, (decode_ns, durations.queue_ns, compute_ns, rest_ns), strict=True)))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 HISTORY_SECONDS = 300
 # What "now" means in figures and rules: long enough for a p99 to mean something, short enough to notice at once.
 WINDOW_SECONDS = 10
-_SLOWEST, _FAILURES = 8, 12
+_SLOWEST, _FAILURES = 6, 6
 # What is usual is told by what is older than this.
 _RECENT_SECONDS = 30
 _COMPUTE = 2  # among STAGES
@@ -84,7 +84,7 @@ class Live:
         second = between(self._readings[-2], now)
         window = between(self._readings[0], now)
         self._number += 1
-        self._succeeded += second.all_models.succeeded
+        self._succeeded += second.asked.succeeded
         self._remember(second, now)
         told = point(second, window, now) | {"number": self._number, "time": round(time.time(), 1)}
         self._points.append((self._number, json.dumps(told, separators=(",", ":"))))
@@ -92,7 +92,7 @@ class Live:
 
     def _remember(self, second: Activity, now: Reading) -> None:
         """Keep what the rules compare with."""
-        if compute := second.all_models.mean_stages().get("compute"):
+        if compute := second.asked.mean_stages().get("compute"):
             self._compute.append(compute)
         if {model.statistics for model in now.models} != {model.statistics for model in self._readings[-2].models}:
             self._resident.clear()  # models take memory of their own

@@ -25,7 +25,7 @@ def point(second: Activity, window: Activity, now: Reading) -> dict[str, Any]:
     Rates are per second, times in seconds, memory in bytes, processors in cores; what there is nothing to tell of is
     None. `queue` is that of the model whose queue is the fullest.
     """
-    done, recent = second.all_models, window.all_models
+    done, recent = second.asked, window.asked
     fullest = max(now.models, key=lambda model: (model.waiting / max(model.capacity, 1), model.waiting), default=None)
     return {
         "rates": [_rounded(second.outcomes[outcome] / second.seconds) for outcome in OUTCOMES],
@@ -42,7 +42,7 @@ def point(second: Activity, window: Activity, now: Reading) -> dict[str, Any]:
 
 def summary(window: Activity, now: Reading) -> dict[str, Any]:
     """The figures above the charts, of the last seconds."""
-    recent, outcomes = window.all_models, window.outcomes
+    recent, outcomes = window.asked, window.outcomes
     ended = sum(outcomes.values())
     return {
         "seconds": round(window.seconds),

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
-from functools import reduce
-from operator import add
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from server.live.counts import Counts
 from server.live.outcomes import by_outcome
 
 if TYPE_CHECKING:
-    from collections import Counter
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from server.live.host import HostReading
     from server.model import ModelVersion
@@ -22,12 +20,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ModelReading:
-    """One model version; `statistics` are its identity, for one that is loaded again starts anew."""
+    """One model version; `statistics` are its identity, for one that is loaded again starts anew.
+
+    Of what `counts` tell, `steps` are what ensembles asked for.
+    """
 
     name: str
     version: int
     statistics: ModelStatistics
     counts: Counts
+    steps: Counts
     waiting: int
     capacity: int
     busy: int
@@ -41,6 +43,7 @@ class ModelReading:
             version=model.version,
             statistics=model.statistics,
             counts=Counts.of(model.statistics),
+            steps=Counts.of_steps(model.statistics),
             waiting=model.batcher.waiting,
             capacity=model.queue_capacity,
             busy=model.batcher.busy,
@@ -63,36 +66,50 @@ class Reading:
 class Activity:
     """What has happened between two readings; `models` as they are in the later one, with what they did meanwhile.
 
+    `asked` is what callers asked for, of all models together: no step of an ensemble, and executions of none.
     `process_cores` is how many cores the process kept busy, `machine_share` how much of the machine's all together.
     """
 
     seconds: float
     models: Sequence[tuple[ModelReading, Counts]]
+    asked: Counts
     refused: Counter[str]
     process_cores: float
     machine_share: float
 
     @property
-    def all_models(self) -> Counts:
-        """The sum over all models."""
-        return reduce(add, (counts for _, counts in self.models), Counts())
-
-    @property
     def outcomes(self) -> dict[str, int]:
         """Requests that ended, by `OUTCOMES`."""
-        return by_outcome(self.all_models.succeeded, self.refused)
+        return by_outcome(self.asked.succeeded, self.refused)
 
 
 def between(earlier: Reading, later: Reading) -> Activity:
     """What has happened from `earlier` to `later`."""
-    known = {model.statistics: model.counts for model in earlier.models}
+    known = {model.statistics: model for model in earlier.models}
     before, after = earlier.host, later.host
     seconds = max(later.at - earlier.at, 1e-9)
     machine_seconds = after.machine_seconds - before.machine_seconds
+    done = [(model, *_since(known.get(model.statistics), model)) for model in later.models]
     return Activity(
         seconds=seconds,
-        models=[(model, model.counts - known.get(model.statistics, Counts())) for model in later.models],
+        models=[(model, counts) for model, counts, _ in done],
+        asked=asked_for(done),
         refused=later.refused - earlier.refused,
         process_cores=(after.process_seconds - before.process_seconds) / seconds,
         machine_share=(after.busy_seconds - before.busy_seconds) / machine_seconds if machine_seconds > 0 else 0.0,
     )
+
+
+def asked_for(done: Iterable[tuple[ModelReading, Counts, Counts]]) -> Counts:
+    """What callers asked for, from models, what they did, and what of it were steps of ensembles."""
+    total = Counts()
+    for model, counts, steps in done:
+        asked = counts - steps
+        total += asked if model.instances else replace(asked, batches=Counter())  # an ensemble runs nothing itself
+    return total
+
+
+def _since(earlier: ModelReading | None, model: ModelReading) -> tuple[Counts, Counts]:
+    if earlier is None:
+        return model.counts, model.steps
+    return model.counts - earlier.counts, model.steps - earlier.steps

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # Shares of requests from which on something is told. The objective is for 99 of 100.
 _FAILED, _REJECTED, _SLOW = 0.01, 0.01, 0.01
 _INVALID, _CANCELLED = 0.05, 0.1
+# From here on callers are not well served at all.
+_MOSTLY_SLOW = 0.1
 # One of few requests is no share: so many must have ended so.
 _SEVERAL = 3
 _QUEUE_FILLS = 0.5
@@ -154,7 +156,8 @@ def _slowness(now: Situation) -> Iterator[Finding]:
         return
     objective = duration(now.objective_seconds)
     told = f"{percent(number / counts.succeeded)} of the answers of {model.name} take longer than {objective}"
-    yield Finding(Level.WARN, "Slow", f"{told}; p99 is {duration(p99.value)}. {_where_time_goes(now, model, counts)}")
+    level = Level.BAD if number / counts.succeeded > _MOSTLY_SLOW else Level.WARN
+    yield Finding(level, "Slow", f"{told}; p99 is {duration(p99.value)}. {_where_time_goes(now, model, counts)}")
 
 
 def _where_time_goes(now: Situation, model: ModelReading, counts: Counts) -> str:
@@ -204,7 +207,7 @@ def _process(now: Situation) -> Iterator[Finding]:
 
 def _all_is_well(now: Situation) -> Finding:
     ended = sum(now.activity.outcomes.values())
-    p99 = now.activity.all_models.quantile(0.99)
+    p99 = now.activity.asked.quantile(0.99)
     if not ended or p99 is None:
         last = f"No request has ended in the last {now.activity.seconds:.0f} s."
         return Finding(Level.IDLE, "Ready, nobody is asking", last)

@@ -87,7 +87,7 @@ class Pipelines:
         payload, rows = _payload(step, model.config, tensors, request)
         outputs = [(position, 0) for position in range(len(model.config.outputs))]
         asked = Inference(payload, rows, outputs, inference.timeout_seconds)
-        with Outcome(model, request.id) as outcome:
+        with Outcome(model, request.id, step=True) as outcome:
             reply = await self.run(model, request, asked, deadline)
             outcome.answered(rows, reply)
         for spec, array in zip(model.config.outputs, reply.result, strict=True):

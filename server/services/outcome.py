@@ -27,14 +27,16 @@ _FAILURE_REASONS: dict[type[BaseException], str] = {
 class Outcome:
     """`with Outcome(model) as outcome:` is around all that is done for a request that `model` has accepted.
 
-    It counts as a success when the block ends, as a failure when an exception leaves it.
+    It counts as a success when the block ends, as a failure when an exception leaves it. A `step` is asked for by an
+    ensemble, not by a caller.
     """
 
-    __slots__ = ("_arrived_ns", "_reply", "_request_id", "_rows", "_statistics")
+    __slots__ = ("_arrived_ns", "_reply", "_request_id", "_rows", "_statistics", "_step")
 
-    def __init__(self, model: ModelVersion | EnsembleVersion, request_id: str = "") -> None:
+    def __init__(self, model: ModelVersion | EnsembleVersion, request_id: str = "", *, step: bool = False) -> None:
         self._statistics = model.statistics
         self._request_id = request_id
+        self._step = step
         self._rows = 0
         self._reply: Reply[Any]
 
@@ -53,6 +55,8 @@ class Outcome:
         duration_ns = time.monotonic_ns() - self._arrived_ns
         if error is None:
             self._statistics.succeeded(self._rows, self._reply, duration_ns, self._request_id)
+            if self._step:
+                self._statistics.was_step(self._reply, duration_ns)
         else:
             reason = _FAILURE_REASONS.get(type(error), "OTHER")
             self._statistics.failed(reason, duration_ns, self._request_id)

@@ -116,6 +116,7 @@ def test_a_snapshot_is_of_one_instant() -> None:
         statistics.accepted()
         statistics.executed(2, _reply().execution)
         statistics.succeeded(2, _reply(), 40 * _MS, "a")
+        statistics.was_step(_reply(), 40 * _MS)
         statistics.failed("OTHER", 1)
         statistics.decoded(1)
         statistics.predicted(1, 0.5)

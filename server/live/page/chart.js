@@ -97,9 +97,10 @@ export class Chart {
     if (!limit) return [];
     const inside = limit.value <= this.top;
     const level = inside ? Math.round(y(limit.value)) + 0.5 : TOP;
-    const text = svg("text", { class: "limit", x: width - 2, y: level + (inside ? -4 : 1) });
-    text.append(inside ? limit.label : `${limit.label} ↑`);
-    return inside ? [svg("line", { class: "limit", x1: 0, x2: width, y1: level, y2: level }), text] : [text];
+    const place = { x: width - 2, y: level + (inside ? -4 : 1) };
+    if (!inside) return [svg("text", { class: "far", ...place }, `${limit.label} ↑`)];
+    const line = svg("line", { class: "limit", x1: 0, x2: width, y1: level, y2: level });
+    return [line, svg("text", { class: "limit", ...place }, limit.label)];
   }
 
   /** The legend tells the newest values, or those at the crosshair. */

@@ -22,6 +22,7 @@ export const duration = known((seconds) => {
   if (seconds >= 1) return `${digits(seconds)} s`;
   const milliseconds = seconds * 1e3;
   if (milliseconds === 0) return "0 ms";
+  if (milliseconds < 0.05) return "<0.1 ms";
   return milliseconds >= 10 ? `${milliseconds.toFixed(0)} ms` : `${milliseconds.toFixed(1)} ms`;
 });
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from server.histogram import LATENCY_EDGES
 from server.live.counts import Counts
-from server.live.reading import Activity, ModelReading
+from server.live.reading import Activity, ModelReading, asked_for
 from server.live.verdict import Phase, Situation
 from server.model_states import IndexEntry, State
 from server.statistics import ModelStatistics
@@ -29,7 +29,7 @@ def counts(fast: int = 0, slow: int = 0, stage: str = "compute", **failures: int
 def model(name: str = "net", **state: int) -> ModelReading:
     """A model that is ready; `state` is any of its gauges."""
     gauges = {"waiting": 0, "capacity": 64, "busy": 0, "instances": 2} | state
-    return ModelReading(name, 1, ModelStatistics(), Counts(), **gauges)
+    return ModelReading(name, 1, ModelStatistics(), Counts(), Counts(), **gauges)
 
 
 def situation(
@@ -41,7 +41,8 @@ def situation(
     **more: Any,
 ) -> Situation:
     """Ten seconds of a server that serves; `more` replaces any other field."""
-    activity = Activity(SECONDS, list(models), Counter(refused or {}), process_cores, machine_share)
+    asked = asked_for((reading, done, Counts()) for reading, done in models)
+    activity = Activity(SECONDS, list(models), asked, Counter(refused or {}), process_cores, machine_share)
     entries = [IndexEntry(reading.name, 1, State.READY, "") for reading, _ in models] + (index or [])
     fields: dict[str, Any] = {
         "phase": Phase.SERVING,

@@ -50,6 +50,16 @@ def test_what_has_happened_is_the_difference() -> None:
     assert between.share_above(0.1) == 1
 
 
+def test_steps_of_ensembles_can_be_taken_off() -> None:
+    """What an ensemble asked for is among the answers, with its time."""
+    counted = statistics()
+    counted.succeeded(1, reply(0, 100), 101 * MS)
+    counted.was_step(reply(0, 100), 101 * MS)
+    asked = Counts.of(counted) - Counts.of_steps(counted)
+    assert asked.succeeded == 1
+    assert asked.mean_stages() == pytest.approx({"decode": 0.005, "queue": 0.01, "compute": 0.02, "rest": 0.002})
+
+
 def test_sums_and_nothing() -> None:
     """Models are added up; where nothing happened nothing is told."""
     one = Counts.of(statistics())

@@ -6,6 +6,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from server.live.counts import Counts
 from server.live.host import HostReading
 from server.live.live import HISTORY_SECONDS, Live
 from server.live.reading import ModelReading, Reading
@@ -26,7 +27,9 @@ INDEX = [IndexEntry("net", 1, State.READY, ""), IndexEntry("other", 2, State.UNA
 
 def reading(at: float, answered: int = 0, refused: int = 0) -> Reading:
     """A server at second `at` that has answered and refused so many, with all processors half busy."""
-    net = ModelReading("net", 1, STATISTICS, counts(fast=answered), waiting=3, capacity=64, busy=1, instances=2)
+    net = ModelReading(
+        "net", 1, STATISTICS, counts(fast=answered), Counts(), waiting=3, capacity=64, busy=1, instances=2
+    )
     host = HostReading(at, at, 2 * at, 400 << 20, 1 << 30)
     return Reading([net], Counter({"queue_full": refused}), host, at=at)
 

@@ -89,9 +89,15 @@ def test_deadlines_that_cannot_be_met_are_told() -> None:
 def test_slowness_comes_with_where_the_time_goes(stage: str, told: str) -> None:
     """More than one answer of a hundred beyond the objective is slow, and the stage that takes most is named."""
     finding = first((model("net", busy=2), counts(fast=100, slow=100, stage=stage)), (model("other"), counts(fast=500)))
-    assert (finding.level, finding.title) == (Level.WARN, "Slow")
+    assert (finding.level, finding.title) == (Level.BAD, "Slow")
     assert finding.reason.startswith("50 % of the answers of net take longer than 100 ms; p99 is 298 ms.")
     assert told in finding.reason
+
+
+def test_some_slow_answers_are_a_warning() -> None:
+    """A few of a hundred are less than what makes callers leave, and one of a hundred is within the objective."""
+    assert first((model(), counts(fast=97, slow=3))).level is Level.WARN
+    assert first((model(), counts(fast=396, slow=4))).title == "Serving well"
 
 
 def test_a_model_that_has_become_slow_is_told_from_one_that_always_was() -> None:
@@ -153,4 +159,4 @@ def test_the_worst_comes_first() -> None:
     broken = IndexEntry("broken", 1, State.UNAVAILABLE, "no archive")
     full = (model(waiting=64, busy=2), counts(fast=50, slow=50, REJECTED=50))
     found = judge(situation(full, index=[broken], refused={"queue_full": 50}))
-    assert [each.title for each in found] == ["Overloaded", "Model broken failed to load", "Slow", "Queue fills"]
+    assert [each.title for each in found] == ["Overloaded", "Slow", "Model broken failed to load", "Queue fills"]

@@ -42,6 +42,16 @@ def test_a_request_that_is_answered_is_a_success(model: Any) -> None:
     assert [each.request_id for each in statistics.request_seconds.exemplars.values()] == ["mine"]
 
 
+def test_the_step_of_an_ensemble_is_told_from_requests_of_callers(model: Any) -> None:
+    """It is a success of its model as any other, and counted once more as a step."""
+    for step in (False, True):
+        with Outcome(model, step=step) as outcome:
+            outcome.answered(1, Reply("a", 0, 1, Execution(["a"], 5, 5, 9, 9)))
+    statistics = model.statistics
+    assert (statistics.success.count, statistics.steps.count, statistics.step_seconds.counts.count(1)) == (2, 1, 1)
+    assert (statistics.steps.queue_ns, statistics.steps.compute_infer_ns) == (5, 4)
+
+
 @pytest.mark.parametrize("error", list(_every_error()))
 def test_every_error_is_one_failure(model: Any, error: type[BaseException]) -> None:
     """Whatever leaves the block, a bug of ours included, counts once, under one of Triton's reasons."""
