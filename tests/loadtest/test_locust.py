@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import signal
+import socket
 import subprocess
 import sys
+import time
+import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +18,10 @@ from PIL import Image
 
 from loadtest import results
 from loadtest.calibration import null_server
+from tests.serving import PATIENCE_SECONDS, Samples, ServerProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 _ROOT = Path(__file__).resolve().parents[2]
 _LOCUSTFILE = "loadtest/locustfile.py"
@@ -124,3 +130,44 @@ def test_what_cannot_be_loaded_is_said_in_one_line(arguments: Sequence[str], mes
     assert run.returncode == 2, run.stderr
     assert f"loadtest: {message}" in run.stderr
     assert "Traceback" not in run.stderr
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _page_when(port: int, path: str, holds: Callable[[str], bool]) -> str:
+    """Read a page until it says what must become true."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    text = ""
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError):
+            text = urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10).read().decode()
+            if holds(text):
+                return text
+        time.sleep(0.2)
+    raise AssertionError(f"{path} never told it:\n{text}")
+
+
+def _tells_of_answers(points: str) -> bool:
+    return any(point["answered"] > 0 for point in json.loads(points))
+
+
+def test_shows_the_test_while_it_runs(image: str) -> None:
+    """The page of the web interface and Prometheus's metrics tell of the requests, those of workers included."""
+    web, metrics = _free_port(), _free_port()
+    command = [sys.executable, "-m", "locust", "-f", _LOCUSTFILE, "--autostart", "--processes", "2", "--images", image]
+    command += ["--users", "20", "--spawn-rate", "20", "--web-host", "127.0.0.1", "--web-port", str(web)]
+    command += ["--metrics-port", str(metrics)]
+    with null_server() as url, contextlib.closing(ServerProcess([*command, "--host", url])) as process:
+        points = _page_when(web, "/open-loop/data", _tells_of_answers)
+        page = _page_when(metrics, "/metrics", lambda text: 'code="OK"' in text)
+        assert "<title>Open loop</title>" in _page_when(web, "/open-loop", bool)
+        process.send_signal(signal.SIGTERM)
+        process.wait_exit()
+
+    assert [point for point in json.loads(points) if point["answered"] > 0 and point["failed"] == 0]
+    assert Samples(page).total("loadgen_requests", code="OK") > 0
