@@ -52,7 +52,7 @@ class Batcher(Generic[Payload, Result]):
     ) -> None:
         self._name = name
         self._instances = instances
-        self._observe_batch = observe_batch
+        self.observe_batch = observe_batch
         self._changed = threading.Condition()
         self._queue: RequestQueue[Payload, Result] = RequestQueue(policy, len(instances))
         self._warm_up = WarmUp(samples, self._queue.cost, _run_timed, self._go_on)
@@ -218,7 +218,7 @@ class Batcher(Generic[Payload, Result]):
         total = sum(rows)
         with self._changed:
             self._queue.cost.observe(total, (execution.finished_ns - execution.started_ns) / 1e9)
-        self._observe_batch(total, execution)
+        self.observe_batch(total, execution)
         for entry, result in zip(batch, execution.results, strict=True):
             entry.future.set_result(Reply(result, entry.arrived_ns, total, execution))
 

@@ -53,7 +53,11 @@ class EnsembleVersion(Leased):
         self._checked = [model.config for model in models]
         self.queue_capacity = min(model.queue_capacity for model in models)
         self.config = replace(config, labels=dict(_labels(config, models)))
-        self.statistics.load_seconds = time.monotonic() - started
+        self.load_seconds = time.monotonic() - started
+
+    def go_on_counting(self, statistics: ModelStatistics) -> None:
+        """Count where another version did so far; only before the first request."""
+        self.statistics = statistics
 
     def check_steps(self, models: Sequence[ModelVersion]) -> None:
         """Check that `models`, one for each step, still fit: they may have been loaded again since.

@@ -59,7 +59,7 @@ class ModelVersion(Leased):
         self.instances = config.instances or cores
         self.threads = config.threads or max(1, cores // self.instances)
         self.batcher = self._start(directory / str(version) / config.model_file, is_given_up)
-        self.statistics.load_seconds = time.monotonic() - started
+        self.load_seconds = time.monotonic() - started
 
     def _start(self, path: Path, is_given_up: Callable[[], bool]) -> Batcher[Any, Any]:
         config = self.config
@@ -84,6 +84,11 @@ class ModelVersion(Leased):
         except Exception as error:
             raise EngineError(f"the module fails on a batch of zeros: {_last_line(error)}") from error
         return batcher
+
+    def go_on_counting(self, statistics: ModelStatistics) -> None:
+        """Count where another version did so far; only before the first request."""
+        self.statistics = statistics
+        self.batcher.observe_batch = statistics.executed
 
     def _new_instances(self, path: Path) -> Sequence[Instance[Any, Any]]:
         if self.config.backend == PYTHON:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from server.model import ModelVersion
 
@@ -88,10 +88,16 @@ class ModelRecord:
         states = {str(number): state for number, (state, _) in sorted(self.current_states().items())}
         return {number: state is State.READY for number, state in states.items()} or {"": False}
 
-    def replace(self, versions: Iterable[ModelVersion]) -> list[ModelVersion]:
-        """Let `versions` answer from now on; returns those that did so far."""
+    def replace(self, versions: Sequence[ModelVersion]) -> list[ModelVersion]:
+        """Let `versions` answer from now on; returns those that did so far.
+
+        As with Triton a version that is loaded again goes on counting where it was.
+        """
         replaced = list(self.ready.values())
         self.loads["ok"] += 1
+        for version in versions:
+            if before := self.ready.get(version.version):
+                version.go_on_counting(before.statistics)
         self.ready = {version.version: version for version in versions}
         self.states = dict.fromkeys(self.ready, (State.READY, ""))
         self.error = ""

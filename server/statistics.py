@@ -68,9 +68,8 @@ class ModelStatistics:
         self.compute_input_seconds = Histogram(STAGE_EDGES)
         self.compute_seconds = Histogram(STAGE_EDGES)
         self.compute_output_seconds = Histogram(STAGE_EDGES)
-        self.predictions: dict[int, int] = {}
+        self.predictions: dict[str, int] = {}
         self.confidence = Histogram(_CONFIDENCE_EDGES)
-        self.load_seconds = 0.0
 
     @property
     def in_flight(self) -> int:
@@ -121,10 +120,10 @@ class ModelStatistics:
         with self.lock:
             self.decode_seconds.observe(duration_ns / 1e9)
 
-    def predicted(self, index: int, probability: float) -> None:
-        """Count one image whose likeliest class is `index`."""
+    def predicted(self, label: str, probability: float) -> None:
+        """Count one image by the label of its likeliest class, which may have none."""
         with self.lock:
-            self.predictions[index] = self.predictions.get(index, 0) + 1
+            self.predictions[label] = self.predictions.get(label, 0) + 1
             if math.isfinite(probability):
                 self.confidence.observe(probability)
 

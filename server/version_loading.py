@@ -76,7 +76,7 @@ class VersionLoader:
             "%s version %d: ready after %.1f s, %d instances of %d threads, batches up to %d",
             config.name,
             number,
-            version.statistics.load_seconds,
+            version.load_seconds,
             version.instances,
             version.threads,
             config.max_rows,

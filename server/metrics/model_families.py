@@ -101,11 +101,9 @@ def _predictions(models: Sequence[ModelReading]) -> Iterator[Family]:
 
 
 def _by_class(model: ModelReading) -> dict[str, int]:
-    """Predictions by label: two classes may have the same one, and others none."""
-    counts = dict.fromkeys((*model.classes, _UNLABELLED), 0)
-    for index, count in model.statistics.predictions.items():
-        counts[model.classes[index] if index < len(model.classes) else _UNLABELLED] += count
-    return counts
+    """Predictions by label: two classes may have the same one, and others have none."""
+    counts = model.statistics.predictions
+    return {name: counts.get(name, 0) for name in model.classes} | {_UNLABELLED: counts.get("", 0)}
 
 
 def repository_families(states: Iterable[Readiness]) -> Iterator[Family]:

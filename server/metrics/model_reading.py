@@ -24,6 +24,7 @@ class ModelReading:
     labels: str
     classes: tuple[str, ...]
     statistics: ModelStatistics
+    load_seconds: float
     queue_capacity: int
     waiting: int
     instances: int
@@ -40,6 +41,7 @@ class ModelReading:
             labels=label_pairs(model=name, version=version),
             classes=tuple(model.config.labels[model.config.outputs[0].name]),
             statistics=model.statistics.snapshot(),
+            load_seconds=model.load_seconds,
             queue_capacity=model.queue_capacity,
             waiting=model.batcher.waiting,
             instances=model.instances,

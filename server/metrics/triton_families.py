@@ -69,7 +69,7 @@ def model_families(models: Sequence[ModelReading]) -> Iterator[Family]:
     load = Family("nv_model_load_duration_secs", "gauge", "Model load time in seconds")
     for model in models:
         pending.add(model.labels, model.waiting)
-        load.add(model.labels, model.statistics.load_seconds)
+        load.add(model.labels, model.load_seconds)
     yield from (pending, load)
 
 

@@ -142,13 +142,12 @@ def _result(reply: Reply[Result], top_k: int, model: ModelVersion, arrived_ns: i
     )
     scores = reply.result[0].reshape(-1)
     labels = model.config.labels[model.config.outputs[0].name]
-    indices = top_classes(scores, top_k).tolist()
-    if indices:
-        model.statistics.predicted(indices[0], float(scores[indices[0]]))
     classes = [
         classifier_pb2.Class(index=index, label=labels[index] if index < len(labels) else "", probability=scores[index])
-        for index in indices
+        for index in top_classes(scores, top_k).tolist()
     ]
+    if classes:
+        model.statistics.predicted(classes[0].label, classes[0].probability)
     return classifier_pb2.ImageResult(classes=classes, timing=timing)
 
 

@@ -57,7 +57,7 @@ def test_a_version_answers_when_it_is_there(load: Callable[..., ModelVersion]) -
     """Loading returns a model that is warm and computes, and knows how long that took."""
     version = load()
     assert _ask(version) == 7
-    assert version.statistics.load_seconds > 0
+    assert version.load_seconds > 0
     assert version.statistics.execution_count == 1  # warm-up is nobody's request
 
 

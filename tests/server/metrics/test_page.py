@@ -249,3 +249,59 @@ def test_instances_are_busy_while_they_execute(repository: ModelRepository) -> N
     ran = (reply.execution.finished_ns - reply.execution.started_ns) / 1e9
     [busy] = _values(_families(repository)["coordserve_instance_busy_seconds"], "model").values()
     assert before + ran <= busy < HANGING_SECONDS
+
+
+def test_a_model_that_is_loaded_again_goes_on_counting(repository: ModelRepository) -> None:
+    """What it has done before is not forgotten, and what a request on its way does is not lost; as with Triton."""
+    _load(repository)
+    with repository.lease("net") as old:
+        old.statistics.accepted()
+        repository.load("net")
+        assert _values(_families(repository)["coordserve_inflight_requests"], "model") == {("net",): 1}
+        reply = old.batcher.submit((bytes(16),), 1).result(HANGING_SECONDS)
+        old.statistics.succeeded(1, reply, 1000)
+    families = _families(repository)
+    for name in ("nv_inference_request_success", "nv_inference_exec_count", "coordserve_accepted"):
+        assert _values(families[name], "model") == {("net",): 1}, name
+    repository.unload("net")
+    repository.load("net")
+    assert _values(_families(repository)["nv_inference_request_success"], "model") == {("net",): 0}
+
+
+def test_predictions_are_told_by_label(repository: ModelRepository) -> None:
+    """Each label has a series from the start, one that is given twice has one, and so have classes without any."""
+    config = ROW.replace('name: "OUTPUT__0"', 'name: "OUTPUT__0" label_filename: "labels.txt"')
+    write_model(repository._directory / "net", Constant(1), config)
+    (repository._directory / "net" / "labels.txt").write_text('crane\ncrane\n"dog"\n')
+    repository.load("net")
+    statistics = repository.get("net").statistics
+    for label in ("crane", "crane", ""):
+        statistics.predicted(label, 0.97)
+    families = _families(repository)
+    counts = _values(families["coordserve_predictions"], "model", "class")
+    assert counts == {("net", "crane"): 2, ("net", '"dog"'): 0, ("net", "unlabelled"): 1}
+    edges = {sample.labels.get("le"): sample.value for sample in families["coordserve_prediction_confidence"].samples}
+    assert (edges["0.95"], edges["0.99"]) == (0, 3)
+
+
+def test_predictions_of_many_classes_are_not_told(repository: ModelRepository) -> None:
+    """A model of a thousand classes would bring a thousand series; how sure it is costs but one histogram."""
+    config = ROW.replace('name: "OUTPUT__0"', 'name: "OUTPUT__0" label_filename: "labels.txt"')
+    write_model(repository._directory / "net", Constant(1), config)
+    (repository._directory / "net" / "labels.txt").write_text("".join(f"class {number}\n" for number in range(101)))
+    repository.load("net")
+    families = _families(repository)
+    assert families["coordserve_predictions"].samples == []
+    assert families["coordserve_prediction_confidence"].samples
+
+
+def test_the_page_does_not_grow_with_loads(repository: ModelRepository) -> None:
+    """However often models come and go, there are no more series than for those that are there."""
+    _load(repository)
+    before = len(_page(repository).splitlines())
+    for _ in range(20):
+        repository.load("net")
+    repository.unload("net")
+    gone = len(_page(repository).splitlines())
+    repository.load("net")
+    assert gone < before == len(_page(repository).splitlines())
