@@ -18,6 +18,9 @@ PRIVATE = "Triton sends the backend's traceback; the inside of this server stays
 ABSENT = "This server does not have the extension, and does not announce it in ServerMetadata."
 ANEW = "Triton makes an ensemble anew when a model of its steps comes back; here it goes on, with its counts."
 REASON = "Triton says that a poll failed; this server says what is wrong."
+NOBODYS = "Triton counts warm-ups as inferences; here they are nobody's requests."
+WARM_UP = "Triton tells what is wrong with a request that nobody has sent; this server, what with the configuration."
+COME_AGAIN = "Triton calls a model that is being loaded not found; UNAVAILABLE invites the caller to come again."
 
 # Triton answers an ensemble's request with these, at zero, though nobody asked; here it is answered like any other.
 UNASKED_PARAMETERS = ("sequence_id", "sequence_start", "sequence_end")
@@ -79,4 +82,26 @@ DEVIATIONS = {
         )
         for name in ("decode_image", "classify_image")
     },
+    "warm-up: load with a warm-up without an input": Deviation(
+        "INVALID_ARGUMENT: load failed for model 'warm_nothing': model_warmup has no input INPUT__0", WARM_UP
+    ),
+    "warm-up: load with a warm-up of another type": Deviation(
+        "INVALID_ARGUMENT: load failed for model 'warm_type': model_warmup: input \"INPUT__0\" has TYPE_INT32", WARM_UP
+    ),
+    "warm-up: load with a warm-up whose file is short": Deviation(
+        "INVALID_ARGUMENT: load failed for model 'warm_file': model_warmup: input \"INPUT__0\" needs 4 bytes", WARM_UP
+    ),
+    "warm-up: load with a warm-up that fails": Deviation(
+        "INVALID_ARGUMENT: load failed for model 'warm_failure': failed to run warmup sample 'sample': builtins.Value",
+        PRIVATE,
+    ),
+    "warm-up: statistics": Deviation(
+        'model_stats {\n  name: "warm"\n  version: "1"\n  inference_stats {\n    success {\n    }', NOBODYS
+    ),
+    "loading: infer with version ''": Deviation(
+        "UNAVAILABLE: Request for unknown model: 'waiting' has no available versions: it is being loaded", COME_AGAIN
+    ),
+    "loading: metadata": Deviation(
+        "UNAVAILABLE: Request for unknown model: 'waiting' has no available versions: it is being loaded", COME_AGAIN
+    ),
 }

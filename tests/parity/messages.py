@@ -62,6 +62,13 @@ def tensors(rows: int = 1) -> list[Tensor]:
     ]
 
 
+def numbers(model: str) -> list[Tensor]:
+    """The inputs of the models `by_name` and `by_index`, in the order of config.pbtxt, as raw bytes."""
+    names = ("second", "first") if model == "by_name" else ("NUMBER__1", "NUMBER__0")
+    values = zip(names, (3, 10), strict=True)
+    return [Tensor(name, "FP32", (1, 1), np.array([[value]], "<f4").tobytes()) for name, value in values]
+
+
 def work(amount: int, rows: int = 1, request_id: str = "r7") -> pb.ModelInferRequest:
     """A request that keeps the model `work` busy for about `amount` milliseconds, or fails if that is negative."""
     raw = np.full((rows, 1), amount, "<i4").tobytes()

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import copy
+import struct
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-from tests.torchscript_models import write_model
+from tests.integration.gates import Door
+from tests.torchscript_models import BATCHING, ROWS, WAIT, Worker, write_model
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-GOOD = ("network", "pixels", "tensors", "unbatched", "work")
+GOOD = ("by_index", "by_name", "network", "network_bf16", "pixels", "tensors", "unbatched", "work")
 LABELS = ("cat", "dog", "bird")  # fewer than there are classes
 
 PIXELS = """
@@ -63,6 +66,24 @@ instance_group [ { count: 1 kind: KIND_CPU } ]
 dynamic_batching { default_queue_policy { max_queue_size: 2 } }
 parameters [ { key: "INTRA_OP_THREAD_COUNT" value: { string_value: "1" } } ]
 """
+WARM_UP = 'model_warmup [ { name: "sample" batch_size: 2 count: 3 %s } ]'
+WAITING = (
+    BATCHING
+    + ROWS
+    + """ instance_group [ { count: 1 kind: KIND_CPU } ]
+    model_warmup {
+      batch_size: 1
+      inputs { key: "INPUT__0" value { data_type: TYPE_INT64 dims: [ 2 ] input_data_file: "wait" } }
+    } """
+)
+# The module takes the first number first.
+NUMBERS = """
+platform: "pytorch_libtorch"
+max_batch_size: 4
+input [ { name: "%s" data_type: TYPE_FP32 dims: [ 1 ] }, { name: "%s" data_type: TYPE_FP32 dims: [ 1 ] } ]
+output [ { name: "OUTPUT__0" data_type: TYPE_FP32 dims: [ 1 ] } ]
+instance_group [ { count: 1 kind: KIND_CPU } ]
+"""
 
 
 class Pixels(nn.Module):
@@ -111,6 +132,27 @@ class Tensors(nn.Module):
         return floats * 2, integers + 1, torch.logical_not(flags), -halves
 
 
+class HalfNetwork(nn.Module):
+    """A network in bfloat16 inside: what comes in and goes out is as ever."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.layers = copy.deepcopy(network.layers[:-1]).to(torch.bfloat16)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """[N, H, W, 3] uint8 -> [N, 10] float32, probabilities."""
+        logits: torch.Tensor = self.layers((image.permute(0, 3, 1, 2).to(torch.float32) / 255).to(torch.bfloat16))
+        return logits.to(torch.float32).softmax(1)
+
+
+class Difference(nn.Module):
+    """A module for which the order of its inputs counts."""
+
+    def forward(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        """[N, 1] float32, twice -> the first minus the second."""
+        return first - second
+
+
 class Work(nn.Module):
     """As many milliseconds of work, roughly, as the largest number of the batch; a negative one fails."""
 
@@ -128,7 +170,11 @@ def write_repository(directory: Path) -> None:
     """Write the models of `GOOD`, and `broken`, whose model.pt is none."""
     torch.manual_seed(0)
     _write_model(directory / "pixels", PIXELS, Pixels())
-    _write_model(directory / "network", NETWORK, Network())
+    network = Network().eval()
+    _write_model(directory / "network", NETWORK, network)
+    _write_model(directory / "network_bf16", NETWORK.replace('"network"', '"network_bf16"'), HalfNetwork(network))
+    _write_model(directory / "by_name", NUMBERS % ("second", "first"), Difference())
+    _write_model(directory / "by_index", NUMBERS % ("NUMBER__1", "NUMBER__0"), Difference())
     _write_model(directory / "unbatched", UNBATCHED, UnbatchedPixels(), versions=(1, 3))
     _write_model(directory / "tensors", TENSORS, Tensors())
     _write_model(directory / "work", WORK, Work())
@@ -141,6 +187,33 @@ def write_broken_model(directory: Path) -> None:
     version.mkdir(parents=True)
     (version / "model.pt").write_bytes(b"no TorchScript")
     (directory / "broken" / "config.pbtxt").write_text(TENSORS.replace("tensors", "broken"))
+
+
+def write_warm_ups(directory: Path) -> None:
+    """Write the models that `control_cases.WARM_UPS` names, all of them `work` with another warm-up."""
+    numbers = 'inputs { key: "INPUT__0" value { data_type: TYPE_INT32 dims: [ 1 ] %s } }'
+    warm_ups = {
+        "warm": numbers % "zero_data: true",
+        "warm_nothing": "",
+        "warm_type": (numbers % "zero_data: true").replace("INT32", "INT64"),
+        "warm_file": numbers % 'input_data_file: "short"',
+        "warm_failure": numbers % 'input_data_file: "negative"',
+    }
+    for name, inputs in warm_ups.items():
+        _write_model(directory / name, WORK.replace('"work"', f'"{name}"') + WARM_UP % inputs, Work())
+        data = directory / name / "warmup"
+        data.mkdir()
+        (data / "short").write_bytes(b"123")
+        (data / "negative").write_bytes(struct.pack("<i", -1))
+
+
+def write_waiting_model(directory: Path) -> Door:
+    """Write the model `waiting`, which does not get through its warm-up until the door is open."""
+    door = Door(directory / "door")
+    model = write_model(directory / "waiting", Worker(door=door.path), WAITING)
+    (model / "warmup").mkdir()
+    (model / "warmup" / "wait").write_bytes(struct.pack("<qq", 1, WAIT))
+    return door
 
 
 def _write_model(directory: Path, config: str, module: nn.Module, versions: tuple[int, ...] = (1,)) -> None:

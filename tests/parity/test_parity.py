@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tritonclient.grpc import service_pb2 as pb
 
 from tests.parity.answers import TIMEOUT_SECONDS, ask, output_values
-from tests.parity.cases import CASES, CONTROL, FAILED, Case
+from tests.parity.cases import CASES, CONTROL, FAILED, LOADING, POLLED, WARM_UPS, Case
 from tests.parity.deviations import DEVIATIONS
 from tests.parity.ensemble_cases import ENSEMBLE_CASES, ENSEMBLE_CONTROL, ENSEMBLE_MOVEMENTS
 from tests.parity.messages import Tensor, image, infer, tensors, work
@@ -61,16 +61,30 @@ def test_a_model_that_did_not_load_is_answered_alike(failed: Pair, case: Case) -
 
 def test_deviations_are_of_the_tables() -> None:
     """Every deviation names a case."""
-    cases = (*CASES, *CONTROL, *FAILED, *ENSEMBLE_CASES, *ENSEMBLE_CONTROL)
+    cases = (*CASES, *CONTROL, *FAILED, *WARM_UPS, *LOADING, *POLLED, *ENSEMBLE_CASES, *ENSEMBLE_CONTROL)
     assert set(DEVIATIONS) <= {case.name for case in cases} | {*MOVEMENTS, *ENSEMBLE_MOVEMENTS}
 
 
 def test_a_network_computes_alike(explicit: Pair) -> None:
     """A convolutional network's probabilities differ by no more than rounding."""
-    pixels = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), np.uint8)
-    request = infer(Tensor("INPUT__0", "UINT8", pixels.shape, pixels.tobytes()), model="network")
-    theirs, ours = (output_values(server.inference.ModelInfer(request)) for server in (explicit.triton, explicit.ours))
+    theirs, ours = _network_answers(explicit, "network")
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)
+
+
+def test_a_network_in_bf16_computes_alike(explicit: Pair) -> None:
+    """Where bfloat16 is computed with, the classes are the same and the probabilities differ by its rounding alone."""
+    theirs, ours = _network_answers(explicit, "network_bf16")
+    _, exact = _network_answers(explicit, "network")
+    np.testing.assert_array_equal(ours.argmax(axis=1), theirs.argmax(axis=1))
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-2)
+    np.testing.assert_allclose(ours, exact, rtol=0, atol=1e-2)
+    assert not np.array_equal(ours, exact)
+
+
+def _network_answers(pair: Pair, model: str) -> list[Any]:
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), np.uint8)
+    request = infer(Tensor("INPUT__0", "UINT8", pixels.shape, pixels.tobytes()), model=model)
+    return [output_values(server.inference.ModelInfer(request)) for server in (pair.triton, pair.ours)]
 
 
 MOVEMENTS: dict[str, list[pb.ModelInferRequest]] = {
