@@ -65,6 +65,8 @@ VERSION = package_version("coordserve")
 _LAST_MOMENT_SECONDS = 1.0
 # What a collector of traces gets to take the last ones.
 _LAST_SPANS_SECONDS = 5.0
+# gRPC counts in 32 bits. What it refuses itself is counted nowhere, so it takes more than a message may have.
+_MOST_MESSAGE_BYTES = (1 << 31) - 1
 # How soon those who watch the server's health are told of an instance that has ended.
 _WATCH_SECONDS = 1.0
 
@@ -92,21 +94,18 @@ class Application:
         self._names = list(settings.load_model) if self._explicit else self._repository.names()
         self._repository.check_configs(self._names)
         self._repository.expect(self._names)
-        rpc_metrics = RpcMetrics()
+        self._rpc_metrics = RpcMetrics()
         self._event_loop_lag = EventLoopLag()
-        sources = (rpc_metrics.families, self._event_loop_lag.families)
-        metrics_page = MetricsPage(self._repository, VERSION, sources)
         self._health = HealthServicer(SERVICE_NAMES)
-        self._intake = Intake()
+        self._intake = Intake(settings.max_message_bytes)
         limits = imaging.Limits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
         self._decoder = ImageDecoder(self._cores, limits, settings.queue_capacity)
         self._slow_requests = SlowRequests()
         self._watch = RequestWatch(settings.slow_request_seconds, self._slow_requests, tracing)
-        self._accounts = Accounts(rpc_metrics.observe, self._watch)
+        self._accounts = Accounts(self._rpc_metrics.observe, self._watch)
         self._delivery = Delivery()
         self._classifier = ClassifierServicer(self._repository, self._delivery, self._decoder)
-        live = Live(self._repository, self._phase, rpc_metrics.refused, self._slow_requests, self._about())
-        self._http = HttpServer(metrics_page, self._repository, self.is_ready, live, self._classify_handler())
+        self._http = self._new_http_server()
         self._grpc = self._new_grpc_server()
         self.grpc_port = 0
 
@@ -114,29 +113,6 @@ class Application:
     def http_port(self) -> int:
         """The port of /metrics, once it is open."""
         return self._http.port
-
-    def _about(self) -> dict[str, Any]:
-        """What the live page tells of this server as it is."""
-        settings = self._settings
-        return {
-            "version": VERSION,
-            "objective": settings.latency_objective_seconds,
-            "cores": self._cores,
-            "most_image_bytes": settings.max_image_bytes,
-        }
-
-    def _classify_handler(self) -> ClassifyHandler:
-        account = self._accounts.open("unary", "http", "classify")
-        direct = DirectClassifier(self._classifier, account, self._intake)
-        return ClassifyHandler(direct.classify, self._settings.max_image_bytes)
-
-    def _phase(self) -> Phase:
-        """Where the server is in its life."""
-        if self._stopping.is_set():
-            return Phase.STOPPING
-        if not self._tried_all:
-            return Phase.STARTING
-        return Phase.SERVING if self._serving else Phase.NOT_READY
 
     def is_ready(self) -> bool:
         """Whether the server should get requests."""
@@ -271,6 +247,28 @@ class Application:
         capacity = self._settings.queue_capacity
         return ModelVersion(config, version, directory, self._cores, capacity, self._stopping.is_set)
 
+    def _phase(self) -> Phase:
+        """Where the server is in its life."""
+        if self._stopping.is_set():
+            return Phase.STOPPING
+        if not self._tried_all:
+            return Phase.STARTING
+        return Phase.SERVING if self._serving else Phase.NOT_READY
+
+    def _new_http_server(self) -> HttpServer:
+        most_bytes = self._settings.max_image_bytes
+        page = MetricsPage(self._repository, VERSION, (self._rpc_metrics.families, self._event_loop_lag.families))
+        about = {
+            "version": VERSION,
+            "objective": self._settings.latency_objective_seconds,
+            "cores": self._cores,
+            "most_image_bytes": most_bytes,
+        }
+        refused, take_lag = self._rpc_metrics.refused, self._event_loop_lag.take_worst
+        live = Live(self._repository, self._phase, refused, self._slow_requests, take_lag, about)
+        direct = DirectClassifier(self._classifier, self._accounts.open("unary", "http", "classify"), self._intake)
+        return HttpServer(page, self._repository, self.is_ready, live, ClassifyHandler(direct.classify, most_bytes))
+
     def _new_grpc_server(self) -> Any:
         settings = self._settings
         control = ModelControl(self._repository, self._update_readiness) if self._explicit else None
@@ -278,7 +276,7 @@ class Application:
         server = grpc.aio.server(
             options=[
                 ("grpc.so_reuseport", 0),  # a port that is in use is an error, not a second listener
-                ("grpc.max_receive_message_length", settings.max_message_bytes),
+                ("grpc.max_receive_message_length", min(2 * settings.max_message_bytes, _MOST_MESSAGE_BYTES)),
                 ("grpc.max_send_message_length", -1),
             ]
         )

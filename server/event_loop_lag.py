@@ -26,6 +26,7 @@ class EventLoopLag:
 
     def __init__(self) -> None:
         self.last_seconds = 0.0
+        self._worst_seconds = 0.0
         self._seconds = Histogram(_EDGES)
         self._task: asyncio.Task[None] | None = None
 
@@ -46,7 +47,13 @@ class EventLoopLag:
             due += _INTERVAL_SECONDS
             await asyncio.sleep(due - time.monotonic())
             self.last_seconds = max(0.0, time.monotonic() - due)
+            self._worst_seconds = max(self._worst_seconds, self.last_seconds)
             self._seconds.observe(self.last_seconds)
+
+    def take_worst(self) -> float:
+        """The largest lateness in seconds since this was last asked."""
+        worst, self._worst_seconds = self._worst_seconds, 0.0
+        return worst
 
     def families(self) -> Iterator[Family]:
         """The lateness so far."""

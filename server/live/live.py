@@ -36,8 +36,8 @@ _COMPUTE = 2  # among STAGES
 class Live:
     """Samples a server; `document` is what the page reads.
 
-    `refused` counts requests that failed by reason, `phase` tells where the server is in its life, and `about` is what
-    never changes: facts that the page shows as they are.
+    `refused` counts requests that failed by reason, `phase` tells where the server is in its life, `take_lag` how late
+    the event loop has been since it was last asked; `about` are facts that never change, which the page shows.
     """
 
     def __init__(
@@ -46,12 +46,14 @@ class Live:
         phase: Callable[[], Phase],
         refused: Mapping[str, int],
         slow: SlowRequests,
+        take_lag: Callable[[], float],
         about: Mapping[str, Any],
     ) -> None:
         self._repository = repository
         self._phase = phase
         self._refused = refused
         self._slow = slow
+        self._take_lag = take_lag
         self._host = Host()
         self._about = dict(about) | self._host.about() | {"started": time.time(), "history": HISTORY_SECONDS}
         self._readings: deque[Reading] = deque(maxlen=WINDOW_SECONDS + 1)
@@ -66,14 +68,12 @@ class Live:
         """Sample until cancelled; what asks the system runs in `executor`."""
         loop = asyncio.get_running_loop()
         while True:
-            due = loop.time() + interval_seconds
             await asyncio.sleep(interval_seconds)
-            lag_seconds = max(0.0, loop.time() - due)
-            self.add(*await loop.run_in_executor(executor, self._read, lag_seconds))
+            self.add(*await loop.run_in_executor(executor, self._read))
 
-    def _read(self, lag_seconds: float) -> tuple[Reading, list[IndexEntry]]:
+    def _read(self) -> tuple[Reading, list[IndexEntry]]:
         models = [ModelReading.of(model) for model in self._repository.ready()]
-        reading = Reading(models, Counter(self._refused), self._host.read(), lag_seconds)
+        reading = Reading(models, Counter(self._refused), self._host.read(), self._take_lag())
         return reading, self._repository.index()
 
     def add(self, now: Reading, index: list[IndexEntry]) -> None:

@@ -53,7 +53,7 @@ class ModelReading:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """All of them; `at` is an instant of `time.monotonic`, `lag_seconds` how late the event loop last was."""
+    """All of them; `at` is an instant of `time.monotonic`, `lag_seconds` how late the event loop was before it."""
 
     models: Sequence[ModelReading]
     refused: Counter[str]

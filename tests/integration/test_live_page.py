@@ -258,17 +258,22 @@ def test_the_keyboard_reads_charts(visit: Visit) -> None:
 
 
 def test_a_server_that_goes_away_is_told_and_found_again(
-    tmp_path: Path, browser: Browser, start_server: Callable[..., AbstractContextManager[ServerProcess]]
+    server: ServerProcess,
+    tmp_path: Path,
+    browser: Browser,
+    start_server: Callable[..., AbstractContextManager[ServerProcess]],
 ) -> None:
-    """The page says that the connection is lost, keeps what it had, and goes on when a server answers again."""
+    """The page says that the connection is lost, keeps what it had, and goes on when a server answers again.
+
+    This is the last of these tests: it ends their server.
+    """
     page = browser.new_page()
-    with start_server(tmp_path) as server:
-        visit = Visit(page, server.http_address)
-        visit.expect_finding("Ready, nobody is asking")
-        server.send_signal(signal.SIGKILL)
-        visit.expect_finding("Connection lost", "has not answered since")
-        expect(page.locator("body.lost #figures")).to_be_visible()
+    visit = Visit(page, server.http_address)
+    server.send_signal(signal.SIGKILL)
+    visit.expect_finding("Connection lost", "has not answered since")
+    expect(page.locator("body.lost tbody tr")).to_have_count(3)
     port = server.http_address.rpartition(":")[2]
     with start_server(tmp_path, "--metrics-port", port, loaded=False):
         visit.expect_finding("Ready, nobody is asking")
+        expect(page.get_by_text("The repository is empty.")).to_be_visible()
     page.close()

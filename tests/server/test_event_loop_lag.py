@@ -32,6 +32,8 @@ async def test_a_stall_is_noted_for_each_instant_that_it_covers() -> None:
         assert time.monotonic() < end
         await asyncio.sleep(0.01)
     await lag.stop()
+    assert STALL_SECONDS / 2 < lag.take_worst() < PATIENCE_SECONDS
+    assert lag.take_worst() == 0
     after = _samples(lag)
     late = {edge: (after["_count"] - after[edge]) - (before["_count"] - before[edge]) for edge in ("0.05", "0.2")}
     assert late["0.05"] >= 5

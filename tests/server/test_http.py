@@ -33,7 +33,7 @@ class Pages:
         self.repository = open_repository(directory)
         self.ready = False
         about = {"objective": 0.1, "cores": 1}
-        live = Live(self.repository, lambda: Phase.SERVING, {}, SlowRequests(), about)
+        live = Live(self.repository, lambda: Phase.SERVING, {}, SlowRequests(), lambda: 0.0, about)
         page = MetricsPage(self.repository, "1.2.3")
         handler = ClassifyHandler(nothing_in_it, 1000)
         self.server = HttpServer(page, self.repository, lambda: self.ready, live, handler)

@@ -36,7 +36,7 @@ def reading(at: float, answered: int = 0, refused: int = 0) -> Reading:
 
 def live(directory: Path) -> Live:
     """The numbers of a server that serves."""
-    return Live(open_repository(directory), lambda: Phase.SERVING, {}, SlowRequests(), ABOUT)
+    return Live(open_repository(directory), lambda: Phase.SERVING, {}, SlowRequests(), lambda: 0.0, ABOUT)
 
 
 def document(live: Live, since: int = 0) -> Any:
