@@ -209,10 +209,15 @@ class Batcher(Generic[Payload, Result]):
 
     def _run(self, instance: Instance[Payload, Result], batch: Sequence[Entry[Payload, Result]]) -> None:
         rows = [entry.rows for entry in batch]
+        started_ns = time.monotonic_ns()
+        failure: Exception | None = None
         try:
             execution = instance.run([entry.payload for entry in batch], rows)
         except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for an answer
-            self._fail(instance, batch, error)
+            failure = error
+        if failure:  # not in the block above: what goes wrong in a second attempt would tell of the first one, too
+            self._fail(instance, batch, failure, started_ns)
+            del failure  # its trace knows this frame, and both would keep the payloads
             return
         execution.request_traces = [entry.trace for entry in batch]
         total = sum(rows)
@@ -223,17 +228,21 @@ class Batcher(Generic[Payload, Result]):
             entry.future.set_result(Reply(result, entry.arrived_ns, total, execution))
 
     def _fail(
-        self, instance: Instance[Payload, Result], batch: Sequence[Entry[Payload, Result]], error: Exception
+        self,
+        instance: Instance[Payload, Result],
+        batch: Sequence[Entry[Payload, Result]],
+        error: Exception,
+        started_ns: int,
     ) -> None:
         """Answer a batch that failed; its requests are tried one by one, so that one of them harms no other."""
         if len(batch) > 1:
             for entry in batch:
                 self._run(instance, [entry])
             return
-        answer = error
-        if not isinstance(error, ServingError):
+        answer = error if isinstance(error, ServingError) else ModelFailed("the model failed on this request")
+        answer.started_ns = started_ns
+        if answer is not error:
             self._causes.error(f"{self._name}: an execution failed", error, model=self._name)
-            answer = ModelFailed("the model failed on this request")
         batch[0].future.set_exception(answer)
 
     def _abandon(self, instance: Instance[Payload, Result], batch: Sequence[Entry[Payload, Result]]) -> None:

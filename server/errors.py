@@ -36,6 +36,8 @@ class ServingError(Exception):
 
     code: ClassVar[grpc.StatusCode] = grpc.StatusCode.INTERNAL
     reason: ClassVar[str] = "internal"
+    # When an instance began the work that failed, in nanoseconds of `time.monotonic_ns`; 0 where none did.
+    started_ns: int = 0
 
 
 class InvalidRequest(ServingError):  # noqa: N818 - names say what happened; the base class says that it is an error

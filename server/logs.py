@@ -26,6 +26,8 @@ _CUT = "..."
 # Libraries repeat themselves when something is away, as a collector of traces may be for hours.
 _LIBRARY_INTERVAL_SECONDS = 60.0
 _OURS = ("server", "model.py")
+# Fields that messages for people mostly begin with.
+_IN_MESSAGES = ("model", "version")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 logger = logging.getLogger(__name__)
@@ -52,7 +54,7 @@ def configure(level: str, log_format: str) -> None:
 
 
 class TextFormatter(logging.Formatter):
-    """A line for people: time, level, logger, message, and of the fields those that the message does not tell.
+    """A line for people: time, level, logger, message and fields; the model, if the message tells it, not once more.
 
     Only lines of a trace, which are indented, may follow.
     """
@@ -62,11 +64,13 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Give the lines."""
         message = _message(record)
-        words = set(message.replace("/", " ").replace(":", " ").split())
-        fields = "".join(
-            f" {key}={_printable(value)}" for key, value in _fields(record).items() if str(value) not in words
-        )
-        line = f"{self.formatTime(record)} {record.levelname:7} {record.name}: {message}{fields}"
+        words = {*message.replace("/", " ").replace(":", " ").split()}
+        fields = dict(_fields(record))
+        for key in _IN_MESSAGES:
+            if str(fields.get(key)) in words:
+                del fields[key]
+        told = "".join(f" {key}={_printable(value)}" for key, value in fields.items())
+        line = f"{self.formatTime(record)} {record.levelname:7} {record.name}: {message}{told}"
         return "\n".join([line, *(f"    {_printable(each)}" for each in _trace(self, record).splitlines())])
 
 

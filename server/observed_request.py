@@ -50,8 +50,8 @@ class ObservedRequest:
     """
 
     __slots__ = (
-        *("decodes", "error", "method", "model", "peer", "request_id", "runs", "started_ns", "trace", "version"),
-        "waits",
+        *("error", "method", "model", "peer", "request_id", "started_ns", "trace", "version"),
+        *("crashes", "decodes", "runs", "waits"),
     )
 
     def __init__(self, method: str, peer: Callable[[], str] = str) -> None:
@@ -64,6 +64,7 @@ class ObservedRequest:
         self.started_ns = time.monotonic_ns()
         self.decodes: list[tuple[str, int, int]] = []
         self.waits: list[tuple[str, int, int]] = []
+        self.crashes: list[tuple[str, int, int]] = []
         self.runs: list[tuple[str, Reply[Any]]] = []
         self.trace: Any = None  # what `server.tracing` keeps for it; None where nobody traces it
 
@@ -77,9 +78,12 @@ class ObservedRequest:
         """An image for `model` has been decoded, or turned out to be none, since `started_ns`."""
         self.decodes.append((model, started_ns, time.monotonic_ns()))
 
-    def waited(self, model: str, arrived_ns: int) -> None:
-        """It has waited for `model` since `arrived_ns`, and in vain."""
-        self.waits.append((model, arrived_ns, time.monotonic_ns()))
+    def waited(self, model: str, arrived_ns: int, started_ns: int = 0) -> None:
+        """It has waited in vain for `model` since `arrived_ns`, which, unless it is 0, began at `started_ns` to fail."""
+        ended_ns = time.monotonic_ns()
+        self.waits.append((model, arrived_ns, started_ns or ended_ns))
+        if started_ns:
+            self.crashes.append((model, started_ns, ended_ns))
 
     def ran(self, model: str, reply: Reply[Any]) -> None:
         """It has been executed by `model`, in a batch; an ensemble's request comes here once for each step."""
@@ -96,6 +100,8 @@ class ObservedRequest:
             yield Stage("decode", started_ns, ended_ns, model)
         for model, started_ns, ended_ns in self.waits:
             yield Stage("queue", started_ns, ended_ns, model)
+        for model, started_ns, ended_ns in self.crashes:
+            yield Stage("compute", started_ns, ended_ns, model)
         for model, reply in self.runs:
             execution = reply.execution
             yield Stage("queue", reply.arrived_ns, execution.started_ns, model)

@@ -121,5 +121,5 @@ def _log(what: str, request: ObservedRequest, summary: RequestSummary, suppresse
         "span_id": summary.span_id,
         "suppressed": suppressed or None,
     }
-    name = f"{summary.model}/{summary.version}: " if summary.model else ""
-    logger.warning("%s%s", name, what, extra=fields)
+    whose = "/".join(filter(None, (summary.model, summary.version)))
+    logger.warning("%s%s", whose and f"{whose}: ", what, extra=fields)

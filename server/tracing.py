@@ -105,7 +105,10 @@ class Tracing:
             attributes["coordserve.batch_size"] = stage.reply.batch_rows
             links.append(Link(self._batch(stage, request, offset_ns)))
         start, end = stage.started_ns + offset_ns, stage.ended_ns + offset_ns
-        self._requests.start_span(stage.name, context, attributes=attributes, links=links, start_time=start).end(end)
+        span = self._requests.start_span(stage.name, context, attributes=attributes, links=links, start_time=start)
+        if stage.name == "compute" and not stage.reply:
+            span.set_status(StatusCode.ERROR)
+        span.end(end)
 
     def _batch(self, stage: Stage, request: ObservedRequest, offset_ns: int) -> SpanContext:
         """The span of the batch; the first of its requests that ends makes it, with links to all that are sampled."""

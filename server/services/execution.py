@@ -7,7 +7,7 @@ import time
 from concurrent.futures import CancelledError as CancelledFutureError
 from typing import TYPE_CHECKING, Any
 
-from server.errors import DeadlineUnreachable, QueueTimeout, ServingError, Unavailable
+from server.errors import QueueTimeout, ServingError
 from server.observed_request import current
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ async def execute(
         timeout = _queue_timeout(model.config.queue, timeout_seconds)
         answer = delivery.result(future)
         reply = await (_within(timeout, future, answer) if timeout else answer)
-    except (Unavailable, DeadlineUnreachable, asyncio.CancelledError):
-        request.waited(model.config.name, arrived_ns)
+    except (ServingError, asyncio.CancelledError) as error:
+        request.waited(model.config.name, arrived_ns, getattr(error, "started_ns", 0))
         raise
     request.ran(model.config.name, reply)
     if isinstance(reply.result, ServingError):  # code in a model may answer a request so

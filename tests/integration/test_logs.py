@@ -104,6 +104,7 @@ def test_a_failing_model_has_one_trace_and_samples_of_its_requests(logged: list[
     assert (first["level"], first["code"], first["method"]) == ("warning", "INTERNAL", rows.MODEL_INFER[1:])
     assert first["request_id"].isdigit()
     assert first["peer"] == "ipv4:127.0.0.1"
+    assert first["compute_ms"] > 0
     parts = sum(first[f"{part}_ms"] for part in ("decode", "queue", "compute", "rest"))
     assert parts == pytest.approx(first["total_ms"], abs=0.01)
 

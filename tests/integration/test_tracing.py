@@ -181,7 +181,9 @@ def test_a_failure_is_told_in_span_and_log(
     with pytest.raises(grpc.RpcError) as raised:
         inference.ModelInfer(message, metadata=caller.metadata)
     assert raised.value.code() == code
-    [call] = collector.wait(lambda span: span.trace_id == caller.trace_id)
+    [call] = collector.wait(lambda span: span.trace_id == caller.trace_id and span.name == INFER)
+    computing = [span for span in collector.spans if (span.parent_span_id, span.name) == (call.span_id, "compute")]
+    assert [span.status.code for span in computing] in ([], [Status.STATUS_CODE_ERROR])
     assert call.status.code == status
     assert attributes(call)["rpc.response.status_code"] == attributes(call)["error.type"] == code.name
     line = json.loads(traced.wait_for(f".*{caller.trace_id.hex()}.*")[0])

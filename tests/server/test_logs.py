@@ -107,9 +107,11 @@ def test_a_mistake_of_a_library_costs_no_line() -> None:
 
 
 def test_people_are_told_nothing_twice() -> None:
-    """In lines of text, fields follow that the message has not told."""
-    line = TextFormatter().format(_record("net/3: request was slow", model="net", version="3", total_ms=1500.0))
-    assert line.endswith("WARNING server.app: net/3: request was slow total_ms=1500.0")
+    """In lines of text fields follow the message, which mostly begins with the model already."""
+    line = TextFormatter().format(_record("net/3: request was slow", model="net", version="3", batch_size=3))
+    assert line.endswith("WARNING server.app: net/3: request was slow batch_size=3")
+    line = TextFormatter().format(_record("a request was slow", model="net"))
+    assert line.endswith("WARNING server.app: a request was slow model=net")
 
 
 _PROGRAM = """

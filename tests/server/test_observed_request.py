@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,6 +50,16 @@ def test_waiting_in_vain_is_waiting() -> None:
     request.waits.append(("m", 2 * MS, 90 * MS))
     assert request.breakdown(100 * MS).queue_ms == pytest.approx(88)
     assert request.batch_rows == 0
+
+
+def test_what_failed_tells_how_long_the_model_had_it() -> None:
+    """A model that raises after a second has used that second; what came before was the queue."""
+    request = _request()
+    request.started_ns = time.monotonic_ns() - 100 * MS
+    request.waited("m", request.started_ns + 10 * MS, request.started_ns + 30 * MS)
+    breakdown = request.breakdown(request.crashes[0][2])
+    assert (breakdown.queue_ms, breakdown.rest_ms) == pytest.approx((20, 10))
+    assert breakdown.compute_ms >= 70
 
 
 _SPANS = st.lists(st.lists(st.integers(0, 1000), min_size=3, max_size=3).map(sorted), max_size=6)
