@@ -79,7 +79,7 @@ class ObservedRequest:
         self.decodes.append((model, started_ns, time.monotonic_ns()))
 
     def waited(self, model: str, arrived_ns: int, started_ns: int = 0) -> None:
-        """It has waited in vain for `model` since `arrived_ns`, which, unless it is 0, began at `started_ns` to fail."""
+        """It has waited in vain for `model` since `arrived_ns`; if that began, and failed, then at `started_ns`."""
         ended_ns = time.monotonic_ns()
         self.waits.append((model, arrived_ns, started_ns or ended_ns))
         if started_ns:
