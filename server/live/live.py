@@ -6,16 +6,16 @@ import asyncio
 import json
 import time
 from collections import Counter, deque
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from server.live.host import Host
+from server.live.past import Past
 from server.live.point import model_rows, point, request_row, summary
 from server.live.reading import ModelReading, Reading, between
 from server.live.verdict import Situation, judge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from concurrent.futures import Executor
 
     from server.live.reading import Activity
@@ -28,9 +28,6 @@ HISTORY_SECONDS = 300
 # What "now" means in figures and rules: long enough for a p99 to mean something, short enough to notice at once.
 WINDOW_SECONDS = 10
 _SLOWEST, _FAILURES = 6, 6
-# What is usual is told by what is older than this.
-_RECENT_SECONDS = 30
-_COMPUTE = 2  # among STAGES
 
 
 class Live:
@@ -58,48 +55,52 @@ class Live:
         self._about = dict(about) | self._host.about() | {"started": time.time(), "history": HISTORY_SECONDS}
         self._readings: deque[Reading] = deque(maxlen=WINDOW_SECONDS + 1)
         self._points: deque[tuple[int, str]] = deque(maxlen=HISTORY_SECONDS)  # in JSON, as every page gets the same
-        self._compute: deque[float] = deque(maxlen=HISTORY_SECONDS)
-        self._resident: deque[int] = deque(maxlen=HISTORY_SECONDS)
+        self._past = Past(HISTORY_SECONDS)
         self._succeeded = 0
         self._number = 0
         self._now = "null"
 
     async def run(self, executor: Executor, interval_seconds: float = 1.0) -> None:
-        """Sample until cancelled; what asks the system runs in `executor`."""
+        """Sample until cancelled; all but a moment of it happens in `executor`."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(interval_seconds)
-            self.add(*await loop.run_in_executor(executor, self._read))
+            lag_seconds, requests = self._take_lag(), self._requests()
+            self._publish(*await loop.run_in_executor(executor, self._sample, lag_seconds, requests))
 
-    def _read(self) -> tuple[Reading, list[IndexEntry]]:
+    def add(self, now: Reading, index: Sequence[IndexEntry]) -> None:
+        """Take one more reading of the server, of whose repository this is the index."""
+        self._publish(*self._digest(now, index, self._requests()))
+
+    def _requests(self) -> dict[str, Any]:
+        """What only the event loop may ask for."""
+        slowest, failures = self._slow.slowest(_SLOWEST), self._slow.failures()[:_FAILURES]
+        return {"slowest": list(map(request_row, slowest)), "failures": list(map(request_row, failures))}
+
+    def _sample(self, lag_seconds: float, requests: dict[str, Any]) -> tuple[str | None, str]:
         models = [ModelReading.of(model) for model in self._repository.ready()]
-        reading = Reading(models, Counter(self._refused), self._host.read(), self._take_lag())
-        return reading, self._repository.index()
+        reading = Reading(models, Counter(self._refused), self._host.read(), lag_seconds)
+        return self._digest(reading, self._repository.index(), requests)
 
-    def add(self, now: Reading, index: list[IndexEntry]) -> None:
-        """Take one more reading."""
+    def _digest(self, now: Reading, index: Sequence[IndexEntry], requests: dict[str, Any]) -> tuple[str | None, str]:
+        """The second that has ended, and what is known now, in JSON; a first reading is only to count from."""
         self._readings.append(now)
         if len(self._readings) == 1:
-            return  # a beginning to count from
-        second = between(self._readings[-2], now)
-        window = between(self._readings[0], now)
-        self._number += 1
+            return None, "null"
+        second, window = between(self._readings[-2], now), between(self._readings[0], now)
         self._succeeded += second.asked.succeeded
-        self._remember(second, now)
-        told = point(second, window, now) | {"number": self._number, "time": round(time.time(), 1)}
-        self._points.append((self._number, json.dumps(told, separators=(",", ":"))))
-        self._now = json.dumps(self._current(window, now, index))
+        self._past.add(second, now.host.resident_bytes)
+        told = point(second, window, now) | {"number": self._number + 1, "time": round(time.time(), 1)}
+        current = {
+            "findings": self._findings(window, index),
+            "summary": summary(window, now),
+            "models": model_rows(index, window),
+            "succeeded": self._succeeded,
+            "refused": {reason: count for reason, count in now.refused.items() if count},
+        }
+        return json.dumps(told, separators=(",", ":")), json.dumps(current | requests)
 
-    def _remember(self, second: Activity, now: Reading) -> None:
-        """Keep what the rules compare with."""
-        if compute := second.asked.mean_stages().get("compute"):
-            self._compute.append(compute)
-        if {model.statistics for model in now.models} != {model.statistics for model in self._readings[-2].models}:
-            self._resident.clear()  # models take memory of their own
-            self._compute.clear()
-        self._resident.append(now.host.resident_bytes)
-
-    def _current(self, window: Activity, now: Reading, index: list[IndexEntry]) -> dict[str, Any]:
+    def _findings(self, window: Activity, index: Sequence[IndexEntry]) -> list[dict[str, str]]:
         findings = judge(
             Situation(
                 phase=self._phase(),
@@ -109,24 +110,18 @@ class Live:
                 objective_seconds=self._about["objective"],
                 cores=self._about["cores"],
                 lag_seconds=max(reading.lag_seconds for reading in self._readings),
-                resident_bytes=list(self._resident),
-                usual_compute_seconds=self._usual_compute(),
+                resident_bytes=self._past.resident_bytes,
+                usual_compute_seconds=self._past.usual_compute_seconds(),
             )
         )
-        return {
-            "findings": [{"level": f.level.name.lower(), "title": f.title, "reason": f.reason} for f in findings],
-            "summary": summary(window, now),
-            "models": model_rows(index, window),
-            "slowest": [request_row(request) for request in self._slow.slowest(_SLOWEST)],
-            "failures": [request_row(request) for request in self._slow.failures()[:_FAILURES]],
-            "succeeded": self._succeeded,
-            "refused": {reason: count for reason, count in now.refused.items() if count},
-        }
+        return [{"level": each.level.name.lower(), "title": each.title, "reason": each.reason} for each in findings]
 
-    def _usual_compute(self) -> float | None:
-        """What an answer's compute took, before lately; None while that is not known."""
-        before = list(self._compute)[:-_RECENT_SECONDS]
-        return median(before) if before else None
+    def _publish(self, second: str | None, now: str) -> None:
+        """Let pages have it, in the thread in which they ask."""
+        self._now = now
+        if second:
+            self._number += 1
+            self._points.append((self._number, second))
 
     def document(self, since: int = 0) -> str:
         """What is known now, and the points after number `since`, in JSON."""

@@ -11,11 +11,12 @@ from server.live.wording import duration, mebibytes, percent, rate
 from server.model_states import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from server.live.counts import Counts
     from server.live.reading import Activity, ModelReading
     from server.model_states import IndexEntry
+    from server.statistics import ModelStatistics
 
 # Shares of requests from which on something is told. The objective is for 99 of 100.
 _FAILED, _REJECTED, _SLOW = 0.01, 0.01, 0.01
@@ -71,7 +72,7 @@ class Situation:
     """All that the rules look at.
 
     `activity` is of the last seconds, `resident_bytes` were measured at even intervals since the models last changed,
-    `usual_compute_seconds` is what an answer's compute took in the minutes before, if that is known.
+    `usual_compute_seconds` is what an answer's compute took in the minutes before, by models of which that is known.
     """
 
     phase: Phase
@@ -82,7 +83,7 @@ class Situation:
     cores: int
     lag_seconds: float
     resident_bytes: Sequence[int]
-    usual_compute_seconds: float | None
+    usual_compute_seconds: Mapping[ModelStatistics, float]
 
 
 def judge(now: Situation) -> list[Finding]:
@@ -166,7 +167,7 @@ def _where_time_goes(now: Situation, model: ModelReading, counts: Counts) -> str
     told = f"Most of it, {duration(stages[most])} of {duration(sum(stages.values()))}, {_PLACES[most]}"
     if most == "queue":
         told += f": {_at_work(model).lower()}"
-    usual = now.usual_compute_seconds
+    usual = now.usual_compute_seconds.get(model.statistics)
     if usual and stages["compute"] > usual * _SLOWER:
         told += f". The model takes {duration(stages['compute'])}; before, it took {duration(usual)}"
     if now.activity.machine_share > _MACHINE_BUSY and now.activity.process_cores < _MOSTLY_OTHERS * now.cores:

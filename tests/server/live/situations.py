@@ -53,6 +53,6 @@ def situation(
         "cores": 2,
         "lag_seconds": 0.001,
         "resident_bytes": [],
-        "usual_compute_seconds": None,
+        "usual_compute_seconds": {},
     }
     return Situation(**(fields | more))

@@ -102,9 +102,10 @@ def test_some_slow_answers_are_a_warning() -> None:
 
 def test_a_model_that_has_become_slow_is_told_from_one_that_always_was() -> None:
     """What compute took in the minutes before is compared."""
-    now = (model(), counts(slow=100))
-    assert "before, it took 20 ms" in first(now, usual_compute_seconds=0.02).reason
-    assert "before" not in first(now, usual_compute_seconds=0.25).reason
+    net, other = model(), model("other")
+    now = (net, counts(slow=100))
+    assert "before, it took 20 ms" in first(now, usual_compute_seconds={net.statistics: 0.02}).reason
+    assert "before" not in first(now, usual_compute_seconds={net.statistics: 0.25, other.statistics: 0.02}).reason
 
 
 def test_a_machine_that_others_keep_busy_is_told() -> None:
