@@ -65,17 +65,19 @@ def _copy_photographs(directory: Path) -> int:
 def _server(repository: str) -> Iterator[str]:
     """A server on a free port, ready to answer, and its address."""
     command = [sys.executable, "-m", "server", "--model-repository", repository, "--grpc-port", "0"]
-    command += ["--metrics-port", "0", "--lame-duck-seconds", "0"]
+    command += ["--metrics-port", "0", "--lame-duck-seconds", "0", "--log-format", "text"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own server
         try:
             lines = cast("TextIO", process.stderr)
             address = _address(lines)
             # Somebody must go on reading, or the server would block on its log.
-            threading.Thread(target=lambda: sys.stderr.writelines(lines), daemon=True).start()
+            reader = threading.Thread(target=lambda: sys.stderr.writelines(lines))
+            reader.start()
             _wait_until_ready(address)
             yield address
         finally:
             process.terminate()
+            reader.join()
 
 
 def _address(lines: TextIO) -> str:

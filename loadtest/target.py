@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +83,7 @@ def find_target(url: str, models: Sequence[str] = (), payload: str | None = None
 def _ask(channel: grpc.Channel, url: str, names: Sequence[str], payload: str | None, api: str | None) -> Target:
     stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
     server = stub.ServerMetadata(service_pb2.ServerMetadataRequest(), timeout=_TIMEOUT_SECONDS)
-    found = [_interface(stub, name) for name in names or [_only_model(stub)]]
+    found = [_interface(stub, name) for name in names] or [_only_interface(stub)]
     interfaces = tuple(interface for interface, _ in found)
     classifies = api != "v2" and payload in (None, "image") and _has_classifier(channel)
     chosen = payload or ("image" if classifies else _own_payload(interfaces[0]))
@@ -97,14 +98,19 @@ def _ask(channel: grpc.Channel, url: str, names: Sequence[str], payload: str | N
     return Target(url, server.name, server.version, chosen, interfaces, found[0][1])
 
 
-def _only_model(stub: Any) -> str:
+def _only_interface(stub: Any) -> tuple[ModelInterface, str]:
+    """The only model that takes images as tensors: ensembles and their other steps may be beside it."""
     index = stub.RepositoryIndex(service_pb2.RepositoryIndexRequest(ready=True), timeout=_TIMEOUT_SECONDS)
     names: list[str] = sorted({model.name for model in index.models if model.state in ("READY", "")})
     if not names:
         raise TargetError("the server has no model that is ready")
-    if len(names) > 1:
-        raise TargetError(f"name one with --model; the server has several: {', '.join(names)}")
-    return names[0]
+    found = []
+    for name in names:
+        with contextlib.suppress(UnsupportedModel):
+            found.append(_interface(stub, name))
+    if len(found) != 1:
+        raise TargetError(f"name one with --model; the server has: {', '.join(names)}")
+    return found[0]
 
 
 def _interface(stub: Any, name: str) -> tuple[ModelInterface, str]:
