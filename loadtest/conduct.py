@@ -14,6 +14,7 @@ from loadtest.description import describe
 from loadtest.environment import environment
 from loadtest.metrics import serve as serve_metrics
 from loadtest.preparation import Prepared, prepare
+from loadtest.report import write_report
 from loadtest.session import Interrupted, Session
 from loadtest.summary import summarize
 from loadtest.target import TargetError
@@ -83,6 +84,7 @@ def _run(
     summary["generator"] = asdict(calibration) if calibration else None
     if arguments.output:
         results.write(arguments.output, session.runs, summary)
+        print(f"report: {write_report(arguments.output)}", file=sys.stderr)
     return summary
 
 

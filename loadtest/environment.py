@@ -6,7 +6,9 @@ import datetime as dt
 import importlib.metadata
 import os
 import platform
+import shlex
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +42,7 @@ def environment(target: Target, arguments: argparse.Namespace) -> dict[str, Any]
             "load_average": os.getloadavg()[0],
             "packages": {name: version for name in _PACKAGES if (version := _version(name))},
             "commit": _commit(),
+            "command": _command(),
         },
         "arguments": {name: _plain(value) for name, value in vars(arguments).items() if name not in _NO_ARGUMENTS},
         "written": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
@@ -69,6 +72,14 @@ def _commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return found.stdout.strip()
+
+
+def _command() -> str:
+    """This process's own, to be run again."""
+    program, *arguments = sys.orig_argv
+    if "-m" in arguments[:1]:
+        return shlex.join(["python", *arguments])
+    return shlex.join([Path((arguments or [program])[0]).name, *arguments[1:]])
 
 
 def _plain(value: Any) -> Any:

@@ -22,6 +22,7 @@ from loadtest.environment import environment as describe_environment
 from loadtest.locust_ledger import Ledger
 from loadtest.locust_load import Load
 from loadtest.locust_watch import DEFAULT_HOST, export, watch
+from loadtest.report import write_report
 from loadtest.run import Conditions, Run
 from loadtest.summary import summarize
 from loadtest.target import TargetError, find_target
@@ -138,6 +139,7 @@ class LocustTest:
         if options.output:
             target = find_target(environment.host or DEFAULT_HOST, options.model, options.payload, options.api)
             results.write(Path(options.output), [run], summary | describe_environment(target, options))
+            write_report(Path(options.output))
         environment.process_exit_code = EXIT_CODES[summary["verdict"]]
 
     def _measure_cpu(self) -> None:

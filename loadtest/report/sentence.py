@@ -1,0 +1,216 @@
+"""What a result says, in one sentence, and what has to be said beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from loadtest.report.numbers import milliseconds, number, percentile, promised, share
+from loadtest.verdict import INVALID, MET, MISSED, overall
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_MOST_REASONS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What stands at the top of a report.
+
+    Attributes:
+        word: Of the verdict, for a person.
+        sentence: Without a full stop.
+        details: Sentences that say why, or how sure it is.
+    """
+
+    word: str
+    sentence: str
+    details: tuple[str, ...]
+
+
+def state(summary: dict[str, Any]) -> Statement:
+    """What `summary` says."""
+    verdict = summary["verdict"]
+    details = [] if verdict == MET else _some(summary["reasons"])
+    if verdict == INVALID:
+        sentence = _no_verdict(summary)
+        details = [*details, f"What was seen nevertheless: {_seen(summary)}"]
+    else:
+        tell = _SCENARIOS.get(summary["scenario"], _promise if summary["objective"] else _seen)
+        sentence, more = tell(summary), _confidence(summary)
+        details = [*details, *more]
+    if summary["partial"]:
+        details.insert(0, "It was interrupted: this is only what was seen until then")
+    return Statement(_word(summary), sentence[0].upper() + sentence[1:], tuple(details))
+
+
+def objective_text(objective: dict[str, Any]) -> str:
+    """`p99 ≤ 100 ms`."""
+    return f"{percentile(objective['quantile'])} ≤ {milliseconds(objective['limit_ms'])}"
+
+
+def _word(summary: dict[str, Any]) -> str:
+    words = [run["verdict"] for run in summary["runs"] if run["judged"]]
+    word = summary["verdict"]
+    if summary["scenario"] != "search" and len(words) > 1 and word != MET:
+        word = f"{word} in {words.count(word)} of {len(words)} runs"
+    elif word == MET and not summary["objective"]:
+        word = "valid"
+    return f"{word}, partial" if summary["partial"] else word
+
+
+def _some(reasons: list[str]) -> list[str]:
+    more = len(reasons) - _MOST_REASONS
+    return reasons if more <= 1 else [*reasons[:_MOST_REASONS], f"and {more} more, in the table of conditions"]
+
+
+def _no_verdict(summary: dict[str, Any]) -> str:
+    broken = [each for run in summary["runs"] if run["judged"] for each in run["conditions"] if not each["valid"]]
+    if broken:
+        return "no verdict: this client or its machine, and not the server, may have been measured"
+    if any("too few requests" in reason for reason in summary["reasons"]):
+        return "no verdict: too few requests to be sure"
+    return f"no verdict: {summary['reasons'][0]}" if summary["reasons"] else "no verdict"
+
+
+def _load(summary: dict[str, Any]) -> str:
+    run = summary["runs"][summary["headline"]]
+    if run["concurrency"] is not None:
+        callers = run["concurrency"]
+        return f"{callers} {'caller that waits' if callers == 1 else 'callers that wait'} for each answer"
+    return f"{number(summary['offered_rate'])} requests/s"
+
+
+def _seen(summary: dict[str, Any]) -> str:
+    latency = summary["latency_ms"]
+    told = [f"{text} {milliseconds(latency[name])}" for name, text in (("p50", "p50"), ("p99", "p99")) if latency[name]]
+    failed = sum(summary["errors"].values()) + summary["dropped"]
+    told += [f"{number(failed)} of {number(summary['requests'])} requests without a right answer"] if failed else []
+    return f"at {_load(summary)}, {', '.join(told) or 'nothing that could be told'}"
+
+
+def _promise(summary: dict[str, Any]) -> str:
+    """Whether the objective was met, by how much, and up to which rate where there were several."""
+    objective, judged = summary["objective"], [run for run in summary["runs"] if run["judged"]]
+    rates = sorted({run["rate"] for run in judged if run["rate"] is not None})
+    if len(rates) > 1:
+        return _carried(objective, judged)
+    return f"{_seen(summary)}: {objective_text(objective)} {summary['verdict']}{_margin(summary)}"
+
+
+def _carried(objective: dict[str, Any], judged: list[dict[str, Any]]) -> str:
+    carried, missed = _border(judged)
+    if carried is None:
+        return f"no rate that was tried is shown to meet {objective_text(objective)}"
+    end = ", the highest rate that was tried" if missed is None else f", and misses that at {number(missed)}"
+    return f"this deployment carries {promised(carried)} requests/s with {objective_text(objective)}{end}"
+
+
+def _border(judged: list[dict[str, Any]]) -> tuple[float | None, float | None]:
+    """The highest rate that met the objective, with none below it that missed, and the lowest that missed."""
+    rates = sorted({run["rate"] for run in judged if run["rate"] is not None})
+    words = {rate: overall(run["verdict"] for run in judged if run["rate"] == rate) for rate in rates}
+    missed = [rate for rate in rates if words[rate] == MISSED]
+    carried = [rate for rate in rates if words[rate] == MET and not (missed and rate > missed[0])]
+    return max(carried, default=None), min(missed, default=None)
+
+
+def carried_rate(summary: dict[str, Any]) -> float | None:
+    """The rate that a result shows to be carried; None where it shows none."""
+    if summary["scenario"] == "search":
+        rate: float | None = summary["findings"].get("rate")
+        return rate
+    return _border([run for run in summary["runs"] if run["judged"]])[0] if summary["objective"] else None
+
+
+def shown_run(summary: dict[str, Any]) -> int:
+    """The number of the run that a report tells most of: the last one at the rate that is carried, or the headline."""
+    rate = carried_rate(summary)
+    found = [number_ for number_, run in enumerate(summary["runs"]) if rate is not None and run["rate"] == rate]
+    return found[-1] if found else int(summary["headline"])
+
+
+def _margin(summary: dict[str, Any]) -> str:
+    objective = summary["objective"]
+    name = {0.5: "p50", 0.9: "p90", 0.95: "p95", 0.99: "p99", 0.999: "p999"}.get(objective["quantile"])
+    found = summary["latency_ms"][name] if name else None
+    if found is None:
+        return ""
+    by = objective["limit_ms"] - found
+    return f" by {milliseconds(abs(by))}" if (by >= 0) == (summary["verdict"] == MET) else ""
+
+
+def _confidence(summary: dict[str, Any]) -> list[str]:
+    objective = summary["objective"]
+    if not objective:
+        return ["No objective was given: --objective 100ms asks for a verdict"]
+    findings = summary["findings"]
+    if summary["scenario"] == "search" and findings.get("rate"):
+        confirmed = [each for each in findings["probed"] if each["purpose"] == "confirm"]
+        runs = sum(each["rate"] == findings["rate"] for each in confirmed)
+        text = f"Confirmed by {runs} runs with arrivals that the search had not seen"
+        missed = findings.get("missed_rate")
+        return [text + (f"; {number(missed)} requests/s did not meet it" if missed else "")]
+    if summary["verdict"] == MET:
+        return [f"Shown with {share(objective['confidence'])} confidence, if requests wait independently of each other"]
+    return []
+
+
+def _search(summary: dict[str, Any]) -> str:
+    rate = summary["findings"].get("rate")
+    text = objective_text(summary["objective"])
+    if rate:
+        return f"this deployment carries {promised(rate)} requests/s with {text}"
+    if summary["partial"]:
+        return "the search was interrupted before a rate was confirmed"
+    return f"this deployment meets {text} at no rate that was tried"
+
+
+def _offline(summary: dict[str, Any]) -> str:
+    images = summary["findings"].get("images_per_second")
+    return f"it answers {number(images)} images/s when callers always wait" if images else _seen(summary)
+
+
+def _sweep(summary: dict[str, Any]) -> str:
+    rates = summary["findings"].get("images_per_second_by_callers")
+    if not rates:
+        return _seen(summary)
+    callers = max(rates, key=lambda each: float(rates[each]))
+    return f"it answers at most {number(rates[callers])} images/s, to {callers} callers that wait for each answer"
+
+
+def _overload(summary: dict[str, Any]) -> str:
+    found = summary["findings"]
+    if "answered_per_second" not in found:
+        return _seen(summary)
+    refusal = found["refusal_ms"]["p99"]
+    fast = f", 99 % of the refusals within {milliseconds(refusal)}" if refusal is not None else ""
+    return (
+        f"offered {number(summary['offered_rate'])} requests/s, it still answers "
+        f"{number(found['answered_per_second'])}/s and refuses {share(found['refused_share'])}{fast}"
+    )
+
+
+def _verify(summary: dict[str, Any]) -> str:
+    found = summary["findings"]
+    if "compared" not in found:
+        return _seen(summary)
+    return (
+        f"{number(found['compared'] - found['wrong'])} of {number(found['compared'])} answers are those given at rest"
+    )
+
+
+def _reload(summary: dict[str, Any]) -> str:
+    found = summary["findings"]
+    return f"{_seen(summary)}, while the model was loaded {found.get('reloads', 0)} times"
+
+
+_SCENARIOS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "search": _search,
+    "offline": _offline,
+    "sweep": _sweep,
+    "overload": _overload,
+    "verify": _verify,
+    "reload": _reload,
+}

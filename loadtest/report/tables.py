@@ -1,0 +1,217 @@
+"""Tables of a report: a head, and rows of text or numbers, for both HTML and Markdown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from loadtest.report.markup import Markup, element, markdown
+from loadtest.report.numbers import PERCENTILES, UNKNOWN, exact, milliseconds, number, share
+from loadtest.report.sentence import shown_run
+from loadtest.verdict import MET
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_VERDICTS = ("met", "missed", "valid", "invalid")
+_NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table.
+
+    Attributes:
+        title: What is in it.
+        head: Names of the columns; the first is that of the rows.
+        rows: Cells of the same number; None is a dash.
+    """
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str | float | None, ...], ...]
+
+    def html(self) -> Markup | None:
+        """The table as markup; None when it has no rows."""
+        if not self.rows:
+            return None
+        words = [all(isinstance(cell, str) for cell in column) for column in zip(*self.rows, strict=True)]
+        columns = zip(self.head, words, strict=True)
+        head = element("tr", *(element("th", text, scope="col", class_=_side(word)) for text, word in columns))
+        rows = [
+            element("tr", element("th", _shown(row[0]), scope="row"), *map(_cell, row[1:], words[1:]))
+            for row in self.rows
+        ]
+        table = element("table", element("thead", head), element("tbody", *rows))
+        return element("section", element("h2", self.title), element("div", table, class_="wide"))
+
+    def markdown(self) -> str:
+        """The table as Markdown; empty when it has no rows."""
+        if not self.rows:
+            return ""
+        lines = [_line(self.head), "|---" * len(self.head) + "|", *(_line(map(_shown, row)) for row in self.rows)]
+        return f"## {markdown(self.title)}\n\n" + "\n".join(lines) + "\n"
+
+
+def _line(cells: Any) -> str:
+    return f"| {' | '.join(map(markdown, cells))} |"
+
+
+def _shown(value: str | float | None) -> str:
+    return value if isinstance(value, str) else number(value)
+
+
+def _cell(value: str | float | None, word: bool) -> Markup:  # noqa: FBT001 - see `map` above
+    if isinstance(value, str):
+        return element("td", value, class_=f"word {value.lower()}" if value.lower() in _VERDICTS else "word")
+    return element("td", exact(value), class_=_side(word))
+
+
+def _side(word: bool) -> str | None:  # noqa: FBT001 - likewise
+    """Words stand on the left of their column, numbers on the right."""
+    return "word" if word else None
+
+
+def all_tables(summary: dict[str, Any]) -> list[Table]:
+    """Every table of a report, in their order."""
+    runs = summary["runs"]
+    shown = runs[shown_run(summary)]
+    return [
+        latencies(shown),
+        run_table(runs) if len(runs) > 1 else Table("Runs", (), ()),
+        errors(runs),
+        kinds(shown),
+        bad_input(runs),
+        conditions(runs),
+        findings(summary["findings"]),
+    ]
+
+
+def latencies(run: dict[str, Any]) -> Table:
+    """Percentiles of the response time with their intervals, of the service time, and of the lag."""
+    rows = []
+    for name, text in PERCENTILES.items():
+        values = (run[key][name] for key in ("service_ms", "lag_ms"))
+        rows.append((text, run["latency_ms"][name] or untold(run, name), interval_text(run, name), *values))
+    title = f"Percentiles of “{run['label']}”, ms"
+    head = ("", "response (from due)", "95 % interval", "service (from sent)", "late sending")
+    return Table(title, head, tuple(rows))
+
+
+def untold(run: dict[str, Any], name: str) -> str | None:
+    """Of a percentile of the response time without a value: that it never came; None if too few requests tell it."""
+    return _NEVER if name in run["latency_interval_ms"] or (name == "max" and run["requests"]) else None
+
+
+def interval_text(run: dict[str, Any], name: str) -> str:
+    """The 95 % interval of a percentile, in milliseconds."""
+    if name not in run["latency_interval_ms"]:
+        return UNKNOWN
+    low, high = run["latency_interval_ms"][name]
+    return f"{_NEVER if low is None else number(low)} to {_NEVER if high is None else number(high)}"
+
+
+def run_table(runs: Sequence[dict[str, Any]]) -> Table:
+    """A row for each run."""
+    head = ("run", "offered/s", "answered/s", "p50 ms", "p99 ms", "slowest ms", "errors", "dropped", "mean batch")
+    rows = [
+        (
+            run["label"],
+            run["offered_rate"],
+            run["achieved_rate"],
+            *(run["latency_ms"][name] for name in ("p50", "p99", "max")),
+            sum(run["errors"].values()),
+            run["dropped"],
+            (run["server"] or {}).get("mean_batch"),
+            _verdict(run),
+        )
+        for run in runs
+    ]
+    return Table("Runs", (*head, "verdict"), tuple(rows))
+
+
+def _verdict(run: dict[str, Any]) -> str:
+    if not run["judged"]:
+        return "not judged"
+    return "valid" if run["verdict"] == MET and run["decision"] is None else str(run["verdict"])
+
+
+def errors(runs: Sequence[dict[str, Any]]) -> Table:
+    """How often each error came."""
+    counts: dict[str, int] = {}
+    for run in runs:
+        for name, count in (*run["errors"].items(), ("dropped, never sent", run["dropped"])):
+            counts[name] = counts.get(name, 0) + count
+    requests = sum(run["requests"] for run in runs)
+    rows = [(name, count, share(count / requests)) for name, count in counts.items() if count]
+    return Table("Errors", ("how it ended", "requests", "share"), tuple(rows))
+
+
+def kinds(run: dict[str, Any]) -> Table:
+    """The latency of each kind of request."""
+    rows = [
+        (kind, found["requests"], *(found["latency_ms"][name] for name in ("p50", "p90", "p99", "max")))
+        for kind, found in run["kinds"].items()
+    ]
+    return Table("Kinds of requests", ("kind", "requests", "p50 ms", "p90 ms", "p99 ms", "slowest ms"), tuple(rows))
+
+
+def bad_input(runs: Sequence[dict[str, Any]]) -> Table:
+    """How bad input was refused."""
+    rows = [
+        (
+            run["label"],
+            run["bad_input"]["requests"],
+            run["bad_input"]["refused"],
+            sum(run["bad_input"]["wrong"].values()),
+            run["bad_input"]["latency_ms"]["p50"],
+            run["bad_input"]["latency_ms"]["max"],
+        )
+        for run in runs
+        if run["bad_input"]
+    ]
+    return Table("Bad input", ("run", "requests", "refused rightly", "otherwise", "p50 ms", "slowest ms"), tuple(rows))
+
+
+def conditions(runs: Sequence[dict[str, Any]]) -> Table:
+    """What has to hold for a run to count; of several runs, those that broke a condition stand first."""
+    several = len(runs) > 1
+    found = [
+        (
+            f"{run['label']}: {each['name']}" if several else each["name"],
+            "VALID" if each["valid"] else "INVALID",
+            each["text"],
+        )
+        for run in runs
+        for each in run["conditions"]
+    ]
+    found.sort(key=lambda row: row[1] == "VALID")
+    return Table("Whether this measured the server", ("condition", "", "what was found"), tuple(found))
+
+
+def findings(found: dict[str, Any]) -> Table:
+    """The scenario's own numbers."""
+    rows = [(name.replace("_", " "), _plain(value)) for name, value in found.items() if name != "probed"]
+    return Table("Findings", ("", "value"), tuple(rows))
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {_plain(each)}" for name, each in value.items()) or "none"
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value)) or "none"
+    return number(value) if isinstance(value, (int, float)) or value is None else str(value)
+
+
+def setting(summary: dict[str, Any]) -> Table:
+    """What was measured, with what and on what."""
+    target, machine = summary.get("target", {}), dict(summary.get("environment", {}))
+    packages = machine.pop("packages", {})
+    generator = summary.get("generator")
+    rows = [(name.replace("_", " "), _plain(value)) for name, value in (*target.items(), *machine.items()) if value]
+    rows += [(f"package {name}", version) for name, version in packages.items()]
+    if generator:
+        text = f"a server without work is answered in {milliseconds(generator['floor_ms'])} (p50)"
+        rows.append(("this generator", f"{text}; it can send {number(generator['ceiling_rate'])} requests/s"))
+    rows += [("written", summary["written"])] if "written" in summary else []
+    return Table("What was measured, with what and on what", ("", ""), tuple(rows))
