@@ -1,24 +1,27 @@
-"""The site that Prometheus watches: the models of the servers, their traffic, and the faults that can be brought in."""
+"""The models whose servers are watched, their traffic, and the faults that can be brought in."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import grpc
 
 from tests.integration import rows
-from tests.torchscript_models import BATCHING, ROWS, Colours, Worker, save_module, write_model
+from tests.torchscript_models import ROWS, Colours, Worker, save_module, write_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
 QUEUE = 8  # places before the model `gated`
-SMALL = BATCHING.replace("max_batch_size: 8", "max_batch_size: 2") + "instance_group [ { count: 1 kind: KIND_CPU } ]"
-GATED = SMALL.replace("{ }", f"{{ default_queue_policy {{ max_queue_size: {QUEUE} }} }}", 1)
+# One thread: more than one would wait for each other where the machine has other work.
+SMALL = """
+    platform: "pytorch_libtorch"  max_batch_size: 1  dynamic_batching { %s }
+    instance_group [ { count: 1 kind: KIND_CPU } ]
+    parameters [ { key: "INTRA_OP_THREAD_COUNT" value: { string_value: "1" } } ]
+"""
 IMAGES = """
     platform: "pytorch_libtorch"  max_batch_size: 2  dynamic_batching { }
     input [ { name: "INPUT__0" data_type: TYPE_UINT8 dims: [16, 24, 3] } ]
@@ -38,14 +41,15 @@ class TritonPythonModel:
         outputs = [pb_utils.Tensor("OUTPUT__0", number[:, :1]) for number in numbers]
         return [pb_utils.InferenceResponse([output]) for output in outputs]
 """
-SLOW_ROUNDS = 700  # tenths of a second on any processor
+SLOW_ROUNDS = 1000  # 14 GFLOP: over 100 ms on any core
 PACE_SECONDS = 0.05
 
 
 def write_models(directory: Path, door: Path) -> None:
     """Models for this server; Triton gets only `net`."""
     write_net(directory)
-    write_model(directory / "gated", Worker(door=door), GATED + ROWS)
+    short_queue = f"default_queue_policy {{ max_queue_size: {QUEUE} }}"
+    write_model(directory / "gated", Worker(door=door), SMALL % short_queue + ROWS)
     colours = write_model(directory / "colours", Colours(channels_first=False), IMAGES)
     (colours / "labels.txt").write_text("red\ngreen\nblue\n", encoding="utf-8")
     fragile = directory / "fragile" / "1"
@@ -60,15 +64,7 @@ def write_net(directory: Path, rounds: int = 0) -> None:
     if rounds:
         save_module(Worker(rounds=rounds), directory / "net" / "1" / "model.pt")
     else:
-        write_model(directory / "net", Worker(), SMALL + ROWS)
-
-
-@dataclass(frozen=True)
-class Site:
-    """Stubs of the two servers."""
-
-    ours: Any
-    triton: Any
+        write_model(directory / "net", Worker(), SMALL % "" + ROWS)
 
 
 @contextlib.contextmanager
