@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from tests.deploy.dockerfile import ROOT
+from tests.deploy.dockerfile import ROOT, read_stages, steps_of
 
 TEXT = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
 _VARIABLE = re.compile(r"\$\{(\w+):-([^}]*)\}")
@@ -33,6 +33,15 @@ def project() -> dict[str, Any]:
 def services() -> dict[str, Service]:
     """The services by their names."""
     return dict(project()["services"])
+
+
+def image_values(service: Service, instruction: str) -> list[str]:
+    """What follows each instruction of this kind in the Dockerfile of a service; none where others made its image."""
+    if "build" not in service:
+        return []
+    build = service["build"]
+    steps = steps_of(read_stages(ROOT / build["context"] / build["dockerfile"]), build["target"])
+    return [value for name, value in steps if name == instruction]
 
 
 def seconds(duration: str) -> float:

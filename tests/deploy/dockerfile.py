@@ -15,6 +15,7 @@ from dockerfile_parse import DockerfileParser
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "deploy" / "docker" / "Dockerfile"
+TRITON_DOCKERFILE = DOCKERFILE.with_name("triton.Dockerfile")
 
 # Commands of RUN that make the system and the environment, for which this machine's own stand in.
 _NOT_REHEARSED = re.compile(r"/venv(?!/bin/python -m (modeling|server))|apt-get|/var/lib|groupadd|useradd|/models\b")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import argparse
 import re
 from typing import Any
 
@@ -7,9 +8,10 @@ import pytest
 import yaml
 from compose_spec import PyCompose
 
+from loadtest import locust_arguments
 from server.settings import Settings
-from tests.deploy.compose import project, seconds, services, variables
-from tests.deploy.dockerfile import ROOT, environment_of, read_stages, steps_of
+from tests.deploy.compose import image_values, project, seconds, services, variables
+from tests.deploy.dockerfile import ROOT, TRITON_DOCKERFILE, environment_of, read_stages
 
 STAGES = read_stages()
 SERVICES = services()
@@ -20,11 +22,6 @@ WITHOUT_HEALTH = {"models", "locust-worker"}
 def each_service() -> Any:
     """Once for each service."""
     return pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
-
-
-def stage_of(service: dict[str, Any]) -> str:
-    """The stage of our Dockerfile that the service runs, if any."""
-    return str(service["build"]["target"]) if "build" in service else ""
 
 
 def test_the_file_conforms_to_the_compose_specification() -> None:
@@ -77,10 +74,7 @@ def test_a_service_can_do_no_harm(service: dict[str, Any]) -> None:
     assert service["logging"]["options"].keys() == {"max-size", "max-file"}
     assert service["deploy"]["resources"]["limits"].keys() == {"cpus", "memory", "pids"}
     assert not service.keys() & {"privileged", "cap_add", "pid", "ipc", "devices"}
-    image_users = (
-        [value for name, value in steps_of(STAGES, stage_of(service)) if name == "USER"] if "build" in service else []
-    )
-    user = service.get("user") or image_users[-1]
+    user = service.get("user") or image_values(service, "USER")[-1]
     assert re.fullmatch(r"[1-9]\d*:\d+", user)
 
 
@@ -90,9 +84,8 @@ def test_images_are_pinned(service: dict[str, Any]) -> None:
     version = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     assert version
     if "build" in service:
-        assert re.fullmatch(rf"coordserve(-loadtest)?:{re.escape(version[1])}", service["image"])
-        assert stage_of(service) in STAGES
-        assert (ROOT / service["build"]["context"] / service["build"]["dockerfile"]).is_file()
+        assert re.fullmatch(rf"coordserve(-loadtest|-triton)?:{re.escape(version[1])}", service["image"])
+        assert service["pull_policy"] == "build", "nobody's registry is asked for a name of ours"
     else:
         assert re.fullmatch(r"\S+:v?\d+\.\d+[\w.-]*(@sha256:[0-9a-f]{64})?", service["image"])
 
@@ -117,18 +110,16 @@ def test_health_is_known_of_all_that_stay(name: str) -> None:
     if name in WITHOUT_HEALTH:
         assert check == {"disable": True}
     else:
-        of_the_image = "build" in service and [
-            step for step in STAGES[stage_of(service)].steps if step[0] == "HEALTHCHECK"
-        ]
-        assert check.get("test") or of_the_image
+        assert check.get("test") or image_values(service, "HEALTHCHECK")
         assert seconds(check["timeout"]) < seconds(check["interval"])
 
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_dependencies_can_come_about(name: str) -> None:
-    """What must be healthy has a health check, what must complete ends, and both are started by the same profiles."""
+    """What must be healthy has a health check, what must complete ends, and what is required is started with it."""
     for other, dependency in SERVICES[name].get("depends_on", {}).items():
-        assert set(SERVICES[other].get("profiles", [])) <= set(SERVICES[name].get("profiles", []))
+        is_started = set(SERVICES[other].get("profiles", [])) <= set(SERVICES[name].get("profiles", []))
+        assert dependency.get("required", True) == is_started
         if dependency["condition"] == "service_healthy":
             assert other not in WITHOUT_HEALTH
         else:
@@ -166,3 +157,26 @@ def test_both_servers_read_the_volume_that_one_service_fills() -> None:
     for name in ("server", "triton"):
         assert SERVICES[name]["volumes"] == [f"models:{target}:ro"]
         assert SERVICES[name]["depends_on"]["models"] == {"condition": "service_completed_successfully"}
+
+
+def test_triton_is_a_pinned_release_of_nvidia() -> None:
+    """The image that ours is built from is the same in both files, of a release that has the PyTorch backend."""
+    built_from = SERVICES["triton"]["build"]["args"]["TRITON_IMAGE"]
+    assert re.fullmatch(r"nvcr\.io/nvidia/tritonserver:\d\d\.\d\d-py3", built_from)
+    assert f"ARG TRITON_IMAGE={built_from}\n" in TRITON_DOCKERFILE.read_text(encoding="utf-8")
+
+
+def test_many_may_be_connected() -> None:
+    """Both servers may have more connections than Docker's lowest limit of open files would let them have."""
+    assert all(SERVICES[name]["ulimits"]["nofile"] >= 1 << 16 for name in ("server", "triton"))
+
+
+def test_accepted_requests_are_answered_when_all_is_stopped() -> None:
+    """Triton and Locust have more time than they take for what is under way."""
+    triton = SERVICES["triton"]
+    [exit_seconds] = [flag.partition("=")[2] for flag in triton["command"] if flag.startswith("--exit-timeout-secs=")]
+    assert seconds(triton["stop_grace_period"]) > float(exit_seconds)
+    parser = argparse.ArgumentParser()
+    locust_arguments.add_arguments(parser)
+    for name in ("locust-master", "locust-worker"):
+        assert seconds(SERVICES[name]["stop_grace_period"]) > parser.get_default("deadline")

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import signal
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+from urllib.request import urlopen
 
-import pytest
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
+from loadtest.calibration import null_server
 from tests import serving
-from tests.deploy.compose import services
-from tests.deploy.dockerfile import ROOT, command_of, read_stages
+from tests.deploy.compose import image_values, services
+from tests.deploy.dockerfile import ROOT, command_of
 from tests.prometheus import DIRECTORY as PROMETHEUS
 from tests.prometheus import free_address, program
 
@@ -88,21 +94,60 @@ def targets() -> list[tuple[str, str]]:
 
 def test_prometheus_scrapes_services_that_it_can_reach() -> None:
     """Each target is a service on a network of Prometheus, at a port on which it listens."""
-    stages = read_stages()
-    own = {"triton": {"8000", "8001", "8002"}}
     assert {host for host, _ in targets()} == {"server", "triton", "locust-master"}
     for host, port in targets():
         assert set(SERVICES[host]["networks"]) & set(SERVICES["prometheus"]["networks"])
-        build = SERVICES[host].get("build")
-        assert port in (stages[build["target"]].values("EXPOSE")[-1].split() if build else own[host])
+        assert port in image_values(SERVICES[host], "EXPOSE")[-1].split()
 
 
-@pytest.mark.skipif(not (ROOT / "loadtest" / "locustfile.py").exists(), reason="loadtest/locustfile.py is yet to come")
-@pytest.mark.parametrize("service", ["locust-master", "locust-worker"])
-def test_locust_takes_its_flags(service: str) -> None:
-    """The real Locust reads the locust file and the service's command, and has somebody to send requests."""
-    entrypoint = command_of(read_stages()["loadtest"].values("ENTRYPOINT")[-1])
-    command = [*entrypoint, *SERVICES[service]["command"], "--list"]
-    result = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
-    assert "Available Users" in result.stdout + result.stderr
+def locust(service: str, places: dict[str, str], *options: str) -> contextlib.closing[serving.ServerProcess]:
+    """Locust as a service starts it, with this machine's addresses in place of those in containers."""
+    [entrypoint] = image_values(SERVICES[service], "ENTRYPOINT")
+    words = SERVICES[service]["command"]
+    assert places.keys() <= set(words)
+    command = [*command_of(entrypoint), *(places.get(word, word) for word in words), *options]
+    return contextlib.closing(serving.ServerProcess([sys.executable, "-m", *command]))
+
+
+def is_healthy(service: str, places: dict[str, str]) -> bool:
+    """What the health check of a service says, which is a command of Python, with other addresses in it."""
+    test, python, *words = SERVICES[service]["healthcheck"]["test"]
+    assert (test, python) == ("CMD", "python")
+    for inside, outside in places.items():
+        words = [word.replace(inside, outside) for word in words]
+    return subprocess.run([sys.executable, *words], capture_output=True, check=False).returncode == 0
+
+
+def test_locust_sends_load_from_its_workers() -> None:
+    """Master and worker find each other; load that is started on the page is sent and told to Prometheus; both stop."""
+    page, bus, metrics = free_address(), free_address(), free_address()
+    page_port, bus_port, metrics_port = (address.rpartition(":")[2] for address in (page, bus, metrics))
+    with (
+        null_server() as target,
+        locust(
+            "locust-master",
+            {"server:8001": target, "9103": metrics_port},
+            *("--web-port", page_port, "--master-bind-port", bus_port),
+        ) as master,
+        locust("locust-worker", {"locust-master": "localhost"}, "--master-port", bus_port) as worker,
+    ):
+        master.wait_for("1 workers connected")
+        assert is_healthy("locust-master", {"127.0.0.1:8089": page})
+        form = urlencode({"user_count": 20, "spawn_rate": 20}).encode()
+        with urlopen(f"http://{page}/swarm", form, timeout=serving.PATIENCE_SECONDS) as answer:
+            assert json.load(answer)["success"]
+        end = time.monotonic() + serving.PATIENCE_SECONDS
+        while sent_requests(metrics) == 0:
+            assert time.monotonic() < end, master.log + worker.log
+            time.sleep(0.1)
+        master.send_signal(signal.SIGTERM)
+        assert worker.wait_exit() == 0, worker.log
+        master.wait_exit()
+        assert not is_healthy("locust-master", {"127.0.0.1:8089": page})
+
+
+def sent_requests(address: str) -> float:
+    """How many requests a load generator has told of so far."""
+    with urlopen(f"http://{address}/metrics", timeout=serving.PATIENCE_SECONDS) as page:
+        samples = text_string_to_metric_families(page.read().decode())
+    return sum(sample.value for family in samples for sample in family.samples if family.name == "loadgen_requests")
