@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from proto.classifier_pb2 import ClassifyRequest, ClassifyResponse
 
 
+_GOODBYE_SECONDS = 1.0  # for the server to end a stream after its last answer
+
+
 class AsyncStream:
     """Opened when it is first needed, and again after it broke.
 
@@ -54,8 +57,7 @@ class AsyncStream:
     async def close(self) -> None:
         """Gives up what is unanswered."""
         if self._call:
-            self._call.cancel()
-            await self._call.reader
+            await self._call.close()
 
 
 class _Call:
@@ -80,6 +82,14 @@ class _Call:
 
     def cancel(self) -> None:
         self._call.cancel()
+
+    async def close(self) -> None:
+        """Ends the call well when all is answered: a cancelled call is one that the server counts as failed."""
+        if not self._answers:
+            self._requests.put_nowait(None)
+            await asyncio.wait({self.reader}, timeout=_GOODBYE_SECONDS)
+        self._call.cancel()  # does nothing to a call that has ended
+        await self.reader
 
     async def _each_request(self) -> AsyncIterator[ClassifyRequest]:
         while request := await self._requests.get():

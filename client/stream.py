@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from proto.classifier_pb2 import ClassifyRequest, ClassifyResponse
 
 
+_GOODBYE_SECONDS = 1.0  # for the server to end a stream after its last answer
+
+
 class Stream:
     """Opened when it is first needed, and again after it broke; safe to use from any thread.
 
@@ -69,7 +72,7 @@ class Stream:
         with self._lock:
             self._closed = True
             if self._call:
-                self._call.cancel()
+                self._call.close()
 
 
 class _Call:
@@ -81,7 +84,8 @@ class _Call:
         self._lock = threading.Lock()
         self._error: ClientError | None = None
         self._call = open_call(iter(self._requests.get, None))
-        threading.Thread(target=self._read, name="classify-stream", daemon=True).start()
+        self._reader = threading.Thread(target=self._read, name="classify-stream", daemon=True)
+        self._reader.start()
 
     @property
     def ended(self) -> bool:
@@ -99,6 +103,15 @@ class _Call:
 
     def cancel(self) -> None:
         self._call.cancel()
+
+    def close(self) -> None:
+        """Ends the call well when all is answered: a cancelled call is one that the server counts as failed."""
+        with self._lock:
+            unanswered = bool(self._answers)
+        if not unanswered:
+            self._requests.put(None)
+            self._reader.join(_GOODBYE_SECONDS)
+        self._call.cancel()  # does nothing to a call that has ended
 
     def _read(self) -> None:
         try:

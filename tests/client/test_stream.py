@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -46,6 +47,29 @@ class TwiceServicer(NativeServicer):
         for response in super().ClassifyStream(requests, context):
             yield response
             yield response
+
+
+class AttentiveServicer(NativeServicer):
+    """Notes how its streams end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ends: SimpleQueue[bool] = SimpleQueue()
+
+    def ClassifyStream(self, requests: Iterator[Any], context: grpc.ServicerContext) -> Any:
+        """Answers each request, and notes whether the caller has closed its side by then."""
+        yield from super().ClassifyStream(requests, context)
+        self.ends.put(context.is_active())
+
+
+def test_stream_whose_questions_are_all_answered_ends_well(client: Client, photos: list[bytes]) -> None:
+    """Servers count calls that are cancelled as failed ones, and nothing has failed."""
+    servicer = AttentiveServicer()
+    with serving(servicer) as url:
+        results = client.classify_many(url, photos, on_error="raise", concurrency=1)
+
+        assert len(results) == len(photos)
+        assert servicer.ends.get(timeout=60) is True
 
 
 def test_stream_that_ends_early_is_opened_again(client: Client, photos: list[bytes]) -> None:
