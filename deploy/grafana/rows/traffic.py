@@ -39,8 +39,8 @@ TRAFFIC = Row(
         ),
         Panel(
             "Refusals by reason",
-            "invalid, invalid_image, not_found, unsupported and cancelled are the callers' doing and"
-            " count against nobody; everything else is a failure of the server.",
+            "invalid, invalid_image, too_large, not_found, unsupported and cancelled are the callers'"
+            " doing and count against nobody; everything else is a failure of the server.",
             "reqps",
             (
                 Query(
