@@ -3,6 +3,7 @@
     ServingError
     ├── InvalidRequest          INVALID_ARGUMENT   the caller's fault
     │   └── InvalidImage
+    ├── MessageTooLarge         RESOURCE_EXHAUSTED
     ├── ModelNotFound           NOT_FOUND
     ├── Unsupported             UNIMPLEMENTED
     ├── AlreadyExists           ALREADY_EXISTS     only code in a model says so
@@ -51,6 +52,13 @@ class InvalidImage(InvalidRequest):
     """The bytes are no image that can be decoded within the limits."""
 
     reason = "invalid_image"
+
+
+class MessageTooLarge(ServingError):  # noqa: N818
+    """The message has more bytes than this server takes."""
+
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+    reason = "too_large"
 
 
 class ModelNotFound(ServingError):  # noqa: N818

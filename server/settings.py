@@ -52,7 +52,9 @@ class Settings:
     queue_capacity: int = _setting(
         1024, "requests that may wait for a model whose config.pbtxt sets no max_queue_size", int
     )
-    max_message_bytes: int = _setting(128 << 20, "largest gRPC message", int)
+    max_message_bytes: int = _setting(
+        128 << 20, "largest gRPC message; of larger ones, those of up to twice as many bytes are counted", int
+    )
     max_image_bytes: int = _setting(32 << 20, "largest encoded image", int)
     max_image_pixels: int = _setting(128 << 20, "most pixels of an encoded image", int)
     latency_objective_seconds: float = _setting(

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING, Any
 
-from server.errors import ShuttingDown
+from server.errors import MessageTooLarge, ShuttingDown
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
 
 class Intake:
-    """Open until it is closed for good; `with intake:` is around each call that is being answered."""
+    """Open until it is closed for good; `with intake:` is around each call that is being answered.
 
-    def __init__(self) -> None:
+    It lets no message in that has more than `most_bytes` bytes. gRPC does not either, but tells nobody.
+    """
+
+    def __init__(self, most_bytes: float = math.inf) -> None:
+        self._most_bytes = most_bytes
         self.under_way = 0
         self._reading: set[asyncio.Task[Any] | None] = set()
         self._closed = False
@@ -33,6 +38,16 @@ class Intake:
         """The call has ended."""
         self.under_way -= 1
 
+    def checked(self, message: bytes) -> bytes:
+        """Give `message` back.
+
+        Raises:
+            MessageTooLarge: it is.
+        """
+        if len(message) > self._most_bytes:
+            raise MessageTooLarge(f"Received message larger than max ({len(message)} vs. {self._most_bytes})")
+        return message
+
     def close(self) -> None:
         """Let nothing in any more; what has come in can still be answered."""
         self._closed = True
@@ -44,6 +59,7 @@ class Intake:
         """Yield `messages`.
 
         Raises:
+            MessageTooLarge: one of them is.
             ShuttingDown: the intake is closed.
         """
         while not self._closed:
@@ -59,5 +75,5 @@ class Intake:
                 raise
             finally:
                 self._reading.discard(task)
-            yield message
+            yield self.checked(message)
         raise ShuttingDown("the server is stopping")

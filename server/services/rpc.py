@@ -65,7 +65,7 @@ def _unary_handler(
 ) -> Any:
     async def answer(message: bytes, context: Context) -> Any:
         with intake:
-            return await behaviour(_parsed(parse, message), Call(context, account))
+            return await behaviour(_parsed(parse, intake.checked(message)), Call(context, account))
 
     async def handle(message: bytes, context: Context) -> Any:
         return await account.settle(answer(message, context), context)

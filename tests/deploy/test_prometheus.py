@@ -20,7 +20,7 @@ ALERT_TESTS = [
     test for path in TEST_FILES for group in read_yaml(path)["tests"] for test in group.get("alert_rule_test", [])
 ]
 # Refusals that only the caller can avoid; they must not count against the server.
-CALLERS_FAULTS = {"invalid", "invalid_image", "not_found", "unsupported", "cancelled"}
+CALLERS_FAULTS = {"invalid", "invalid_image", "too_large", "not_found", "unsupported", "cancelled"}
 
 SECTION = re.compile(r"^### (\w+)\n(.*?)(?=^##|\Z)", re.MULTILINE | re.DOTALL)
 

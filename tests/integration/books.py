@@ -43,6 +43,35 @@ def check_books(server: ServerProcess) -> Samples:
     return samples
 
 
+class Ledger:
+    """Every counter that has moved since this was made: calls by method and code, requests by model and outcome."""
+
+    def __init__(self, server: ServerProcess) -> None:
+        self._server = server
+        self._before = _entries(check_books(server))
+
+    def settle(self) -> dict[str, int]:
+        """Wait for the end of everything; returns what has moved, and by how much."""
+        after = _entries(check_books(self._server))
+        moved = {name: int(count - self._before.get(name, 0)) for name, count in after.items()}
+        return {name: count for name, count in moved.items() if count}
+
+
+def _entries(samples: Samples) -> dict[str, float]:
+    by_labels = samples.by_labels
+    return {
+        **_named("call", by_labels("grpc_server_handled", "grpc_method", "grpc_code")),
+        **_named("accepted", by_labels("coordserve_accepted", "model")),
+        **_named("success", by_labels("nv_inference_request_success", "model")),
+        **_named("failure", by_labels("nv_inference_request_failure", "model", "reason")),
+        **_named("rejected", by_labels("coordserve_rejected", "reason")),
+    }
+
+
+def _named(kind: str, counts: dict[tuple[str, ...], float]) -> dict[str, float]:
+    return {" ".join((kind, *labels)): count for labels, count in counts.items()}
+
+
 class Account:
     """What happened to one model and one method of it since this was made; requests must all be valid."""
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from server.errors import ShuttingDown
+from server.errors import MessageTooLarge, ShuttingDown
 from server.services.intake import Intake
 
 if TYPE_CHECKING:
@@ -84,3 +84,16 @@ async def test_a_caller_that_leaves_is_cancelled_as_ever() -> None:
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+
+
+async def test_a_message_that_is_too_large_is_told_so() -> None:
+    """One of the most bytes passes, alone and in a stream; one of more is refused, with gRPC's own words."""
+    intake = Intake(3)
+    assert intake.checked(b"abc") == b"abc"
+    queue: asyncio.Queue[bytes | None] = asyncio.Queue()
+    for message in (b"abc", b"abcd"):
+        queue.put_nowait(message)
+    stream = intake.read(_messages(queue))
+    assert await anext(stream) == b"abc"
+    with pytest.raises(MessageTooLarge, match=r"^Received message larger than max \(4 vs\. 3\)$"):
+        await anext(stream)
