@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command `run`."""
     parser = commands.add_parser("run", help="run one scenario")
-    texts = "; ".join(f"{name}: {scenario.text}" for name, scenario in SCENARIOS.items())
+    texts = "; ".join(f"{name}: {scenario.text}" for name, scenario in SCENARIOS.items()).replace("%", "%%")
     parser.add_argument("scenario", choices=SCENARIOS, metavar="SCENARIO", help=texts)
     parser.add_argument("--rate", type=positive, help="requests a second (default 20, or what the scenario finds)")
     parser.add_argument("--duration", type=duration, default=30.0, help="of each run: 30s, 2m (default 30s)")

@@ -42,6 +42,17 @@ def test_a_run_tells_percentiles_and_writes_its_summary(image_server: str, tmp_p
     assert "p99" in finished.stdout
 
 
+@pytest.mark.parametrize("command", ["run", "search", "calibrate"])
+def test_each_command_tells_what_it_takes(command: str) -> None:
+    """--help is printed, whatever signs the texts have."""
+    finished = subprocess.run(
+        [sys.executable, "-m", "loadtest", command, "--help"], capture_output=True, text=True, timeout=120, check=False
+    )
+
+    assert finished.returncode == 0, finished.stderr
+    assert "--objective" in finished.stdout or command == "calibrate"
+
+
 def test_images_that_fail_are_told_before_any_load(image_server: str, tmp_path: Path) -> None:
     """An image that the server cannot read is no load: the run does not begin."""
     (tmp_path / "broken.jpg").write_bytes(b"no image")
