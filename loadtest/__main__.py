@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from loadtest import calibrate_command, report_command, run_command, search_command
+from loadtest import calibrate_command, compare_command, report_command, run_command, search_command
 
 
 def main() -> int:
@@ -15,6 +15,7 @@ def main() -> int:
     run_command.add_parser(commands)
     search_command.add_parser(commands)
     report_command.add_parser(commands)
+    compare_command.add_parser(commands)
     calibrate_command.add_parser(commands)
     arguments = parser.parse_args()
     status: int = arguments.execute(arguments)

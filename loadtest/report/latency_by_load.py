@@ -27,6 +27,7 @@ _CLOSED = (
     "Callers wait: while the server is slow, nobody else comes. What independent callers would wait is not told by it."
 )
 _TIME = "response time, ms"
+_HEADROOM = 1.15  # above the objective, for its name
 _TAILS = ("p99", "p95", "p90")
 _SIGNS = {"met": "", "missed": "missed", "invalid": "doubtful"}
 
@@ -74,7 +75,7 @@ def _times(times: Sequence[float], objective: dict[str, Any] | None) -> Axis:
     if not objective:
         return axis(told, _TIME)
     limit = objective["limit_ms"]
-    return linear(0.0, min(max([*told, limit]), OVERLOADED * limit), _TIME)
+    return linear(0.0, min(max([*told, _HEADROOM * limit]), OVERLOADED * limit), _TIME)
 
 
 def _tail(levels: Sequence[Level]) -> str:

@@ -62,9 +62,9 @@ def _shown(value: str | float | None) -> str:
 
 
 def _cell(value: str | float | None, word: bool) -> Markup:  # noqa: FBT001 - see `map` above
-    if isinstance(value, str):
-        return element("td", value, class_=f"word {value.lower()}" if value.lower() in _VERDICTS else "word")
-    return element("td", exact(value), class_=_side(word))
+    if not isinstance(value, str):
+        return element("td", exact(value), class_=_side(word))
+    return element("td", value, class_=f"word {value.lower()}" if value.lower() in _VERDICTS else _side(word))
 
 
 def _side(word: bool) -> str | None:  # noqa: FBT001 - likewise
@@ -108,7 +108,9 @@ def interval_text(run: dict[str, Any], name: str) -> str:
     if name not in run["latency_interval_ms"]:
         return UNKNOWN
     low, high = run["latency_interval_ms"][name]
-    return f"{_NEVER if low is None else number(low)} to {_NEVER if high is None else number(high)}"
+    if low is None:
+        return _NEVER
+    return f"{number(low)} to {_NEVER if high is None else number(high)}"
 
 
 def run_table(runs: Sequence[dict[str, Any]]) -> Table:

@@ -1,0 +1,138 @@
+"""Two results, or two series of rounds, side by side: what may be said about their difference."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from loadtest import paired
+from loadtest.report.level import Level, closed_loops, open_loops
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from loadtest.paired import Ratio
+    from loadtest.results import Results
+
+_CARRIED = "rate that is carried"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """Something that both were measured by.
+
+    Attributes:
+        name: With its unit.
+        more_is_better: Whether a higher number is.
+        of: Its value at a level; NaN where it is not told.
+    """
+
+    name: str
+    more_is_better: bool
+    of: Callable[[Level], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One metric at one load, in all rounds.
+
+    Attributes:
+        load: "at 40 requests/s", for example.
+        metric: Its name, with its unit.
+        more_is_better: Whether a higher number is.
+        first: Its values, one for each round that counts.
+        second: Likewise.
+        left_out: Rounds that do not count, as the client was measured in them or a value is not told.
+        ratio: Second to first; None where too few rounds count.
+        claimed: Whether the difference is more than chance, see `paired.holm`.
+    """
+
+    load: str
+    metric: str
+    more_is_better: bool
+    first: tuple[float, ...]
+    second: tuple[float, ...]
+    left_out: int
+    ratio: Ratio | None
+    claimed: bool = False
+
+    @property
+    def worse(self) -> bool:
+        """Whether the second may be called worse."""
+        return self.claimed and self.ratio is not None and (self.ratio.ratio < 1) == self.more_is_better
+
+
+def compare(first: Sequence[Results], second: Sequence[Results]) -> list[Compared]:
+    """Compare round by round.
+
+    Raises:
+        ValueError: The rounds do not pair up, or have nothing in common.
+    """
+    if len(first) != len(second):
+        raise ValueError(f"{len(first)} rounds cannot be paired with {len(second)}")
+    compared = [*_carried(first, second), *_levels(first, second)]
+    if not compared:
+        raise ValueError("they have no load in common: offer both the same --rate, or let both search")
+    told = [each for each in compared if each.ratio]
+    claims = iter(paired.holm([each.ratio.p_value for each in told if each.ratio]))
+    return [replace(each, claimed=next(claims)) if each.ratio else each for each in compared]
+
+
+def _carried(first: Sequence[Results], second: Sequence[Results]) -> list[Compared]:
+    """The answers of two searches."""
+    if any(each.summary["scenario"] != "search" for each in (*first, *second)):
+        return []
+    rates = [[each.summary["findings"].get("rate") or math.nan for each in side] for side in (first, second)]
+    return [_compared("", _CARRIED, *rates, more_is_better=True)]
+
+
+def _levels(first: Sequence[Results], second: Sequence[Results]) -> list[Compared]:
+    found = []
+    for levels, unit in ((open_loops, "requests/s"), (closed_loops, "callers")):
+        sides = [[{level.load: level for level in levels(each)} for each in side] for side in (first, second)]
+        everywhere = set.intersection(*(set(levels) for side in sides for levels in side))
+        for load in sorted(everywhere):
+            mine, theirs = ([levels[load] for levels in side] for side in sides)
+            measured = [each for each in METRICS if any(not math.isnan(each.of(level)) for level in (*mine, *theirs))]
+            found += [_at_level(f"at {load:.4g} {unit}", metric, mine, theirs) for metric in measured]
+    return found
+
+
+def _at_level(load: str, metric: Metric, first: Sequence[Level], second: Sequence[Level]) -> Compared:
+    values = [[metric.of(level) if _believable(level) else math.nan for level in side] for side in (first, second)]
+    return _compared(load, metric.name, *values, more_is_better=metric.more_is_better)
+
+
+def _compared(
+    load: str, name: str, first: Sequence[float], second: Sequence[float], *, more_is_better: bool
+) -> Compared:
+    pairs = [(a, b) for a, b in zip(first, second, strict=True) if 0 < a < math.inf and 0 < b < math.inf]
+    mine, theirs = tuple(a for a, _ in pairs), tuple(b for _, b in pairs)
+    left_out = len(first) - len(pairs)
+    return Compared(load, name, more_is_better, mine, theirs, left_out, paired.ratio(mine, theirs))
+
+
+def _believable(level: Level) -> bool:
+    return all(each["valid"] for run in level.runs for each in run["conditions"])
+
+
+def _answered_rate(level: Level) -> float:
+    return float(np.mean([run["achieved_rate"] for run in level.runs]))
+
+
+def _cpu_ms(level: Level) -> float:
+    """CPU time of the server for an answered request; NaN where nobody measured it."""
+    seconds = [run.get("server_cpu_seconds") for run in level.runs]
+    answered = sum(int(trace.ok.sum()) for trace in level.traces)
+    return math.nan if None in seconds or not answered else 1e3 * math.fsum(filter(None, seconds)) / answered
+
+
+METRICS = (
+    Metric("p50, ms", more_is_better=False, of=lambda level: level.percentile_ms("p50")),
+    Metric("p99, ms", more_is_better=False, of=lambda level: level.percentile_ms("p99")),
+    Metric("answered, requests/s", more_is_better=True, of=_answered_rate),
+    Metric("server CPU for a request, ms", more_is_better=False, of=_cpu_ms),
+)
