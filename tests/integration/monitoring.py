@@ -52,6 +52,16 @@ class Prometheus:
         """Ask until there is an answer."""
         return _wait(lambda: self.query(expression), f"nothing ever answered {expression}", seconds)
 
+    def wait_exemplar(self, expression: str, request_id: str) -> float:
+        """Wait until a series that an expression selects has a request as its exemplar; returns the value."""
+
+        def values() -> list[str]:
+            series = self._get("query_exemplars", query=expression, start="0", end=str(time.time() + 1))
+            found = [exemplar for each in series for exemplar in each["exemplars"]]
+            return [each["value"] for each in found if each["labels"]["request_id"] == request_id]
+
+        return float(_wait(values, f"there never was an exemplar {request_id!r}", PATIENCE_SECONDS)[0])
+
     def firing(self) -> dict[str, dict[str, str]]:
         """The alerts that fire now and what each is about, by name."""
         alerts = self._get("alerts")["alerts"]
@@ -93,7 +103,8 @@ def prometheus(directory: Path, targets: Mapping[str, tuple[str, dict[str, str]]
     address = free_address()
     _configure(directory, targets, address)
     flags = (f"--config.file={directory}/prometheus.yml", f"--storage.tsdb.path={directory}/data")
-    process = ServerProcess([program("prometheus"), *flags, f"--web.listen-address={address}"])
+    features = "--enable-feature=exemplar-storage"  # as docker-compose.yml has it
+    process = ServerProcess([program("prometheus"), *flags, features, f"--web.listen-address={address}"])
     with contextlib.closing(process):
         process.wait_for("Server is ready to receive web requests")
         yield Prometheus(address)
