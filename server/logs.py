@@ -64,12 +64,12 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Give the lines."""
         message = _message(record)
-        words = {*message.replace("/", " ").replace(":", " ").split()}
-        fields = dict(_fields(record))
-        for key in _IN_MESSAGES:
-            if str(fields.get(key)) in words:
-                del fields[key]
-        told = "".join(f" {key}={_printable(value)}" for key, value in fields.items())
+        words = message.replace("/", " ").replace(":", " ").split()
+        told = "".join(
+            f" {key}={_printable(value)}"
+            for key, value in _fields(record).items()
+            if key not in _IN_MESSAGES or str(value) not in words
+        )
         line = f"{self.formatTime(record)} {record.levelname:7} {record.name}: {message}{told}"
         return "\n".join([line, *(f"    {_printable(each)}" for each in _trace(self, record).splitlines())])
 

@@ -110,6 +110,7 @@ def test_people_are_told_nothing_twice() -> None:
     """In lines of text fields follow the message, which mostly begins with the model already."""
     line = TextFormatter().format(_record("net/3: request was slow", model="net", version="3", batch_size=3))
     assert line.endswith("WARNING server.app: net/3: request was slow batch_size=3")
+    assert TextFormatter().format(_record("None was slow")).endswith("server.app: None was slow")
     line = TextFormatter().format(_record("a request was slow", model="net"))
     assert line.endswith("WARNING server.app: a request was slow model=net")
 
