@@ -44,16 +44,17 @@ def summary(window: Activity, now: Reading) -> dict[str, Any]:
     """The figures above the charts, of the last seconds."""
     recent, outcomes = window.asked, window.outcomes
     ended = sum(outcomes.values())
+    runs = [model for model in now.models if model.instances]  # all but ensembles, which have no queue either
     return {
         "seconds": round(window.seconds),
         "rate": ended / window.seconds,
         "outcomes": outcomes,
         "latency": [_quantile(recent.quantile(share / 100)) for share in PERCENTILES],
         "not_answered": (ended - outcomes["ok"]) / ended if ended else None,
-        "waiting": sum(model.waiting for model in now.models),
-        "capacity": sum(model.capacity for model in now.models),
-        "busy": sum(model.busy for model in now.models),
-        "instances": sum(model.instances for model in now.models),
+        "waiting": sum(model.waiting for model in runs),
+        "capacity": sum(model.capacity for model in runs),
+        "busy": sum(model.busy for model in runs),
+        "instances": sum(model.instances for model in runs),
     }
 
 

@@ -26,7 +26,7 @@ _MOSTLY_SLOW = 0.1
 # One of few requests is no share: so many must have ended so.
 _SEVERAL = 3
 _QUEUE_FILLS = 0.5
-_LAG_SECONDS = 0.1
+_LAG_SECONDS = 0.2
 # Times what it took before.
 _SLOWER = 1.5
 _MACHINE_BUSY, _MOSTLY_OTHERS = 0.9, 0.6

@@ -6,7 +6,7 @@ import { clock } from "./format.js";
 import { curve, niceTop, stack } from "./geometry.js";
 
 const HEIGHT = 132;
-const TOP = 10;
+const TOP = 14;
 const BOTTOM = 18;
 const MINUTE = 60;
 const STEP = 5; // seconds that an arrow key moves the crosshair
@@ -82,7 +82,7 @@ export class Chart {
     for (const share of [0, 0.5, 1]) {
       const level = Math.round(y(this.top * share)) + 0.5;
       parts.push(svg("line", { class: "grid", x1: 0, x2: width, y1: level, y2: level }));
-      if (share) parts.push(svg("text", { class: "tick", x: 2, y: level - 3 }, this.unit(this.top * share)));
+      if (share) parts.push(svg("text", { class: "tick", x: 2, y: level - 3 }, this.#tick(this.top * share)));
     }
     const first = Math.ceil((this.end - this.span) / MINUTE) * MINUTE;
     for (let time = first; time <= this.end; time += MINUTE) {
@@ -91,6 +91,11 @@ export class Chart {
       parts.push(svg("text", { class: "tick minute", x: place, y: HEIGHT - 5 }, clock(time, false)));
     }
     return parts;
+  }
+
+  /** Axes have round numbers, which need no decimals. */
+  #tick(value) {
+    return this.unit(value).replace(/\.0+(?!\d)/, "");
   }
 
   #limitLine(limit, width, y) {

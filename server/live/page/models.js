@@ -37,11 +37,14 @@ function numbers(model) {
     duration(model.latency[0]?.[0]),
     duration(model.latency[2]?.[0]),
     batch(model.batch),
-    `${count(model.waiting)} / ${count(model.capacity)}`,
-    `${model.busy} / ${model.instances}`,
+    ...(model.instances ? places(model) : [UNKNOWN, UNKNOWN]), // an ensemble's requests wait for its steps' models
     failures(model),
     count(model.total),
   ];
+}
+
+function places(model) {
+  return [`${count(model.waiting)} / ${count(model.capacity)}`, `${model.busy} / ${model.instances}`];
 }
 
 function failures(model) {
