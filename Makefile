@@ -36,6 +36,7 @@ train: $(READY)  ## train on CIFAR-10 (ARGS="--data DIRECTORY" for images of you
 bench: $(MODEL)  ## what the parts cost: the engine, decoding, and serving beside the model
 	$(BIN)/python -m tests.benchmarks.engine
 	$(BIN)/python -m tests.benchmarks.imaging
+	$(BIN)/python -m tests.benchmarks.metrics
 	$(BIN)/python -m tests.benchmarks.serving
 
 URL ?= 127.0.0.1:8001

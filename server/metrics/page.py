@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from server.metrics import model_families, triton_families
@@ -28,7 +29,12 @@ class MetricsPage:
 
     def render(self, form: Format) -> bytes:
         """The whole page in one of the formats of `server.metrics.exposition`."""
-        return form.write(self._families()).encode()
+        return form.write(self._piecemeal()).encode()
+
+    def _piecemeal(self) -> Iterator[Family]:
+        for family in self._families():
+            yield family
+            time.sleep(0)  # whoever waits for the interpreter gets it here: the event loop must not wait for a page
 
     def _families(self) -> Iterator[Family]:
         models = [ModelReading.of(model) for model in self._repository.loaded()]
