@@ -18,6 +18,7 @@ from loadtest.report import write_report
 from loadtest.session import Interrupted, Session
 from loadtest.summary import summarize
 from loadtest.target import TargetError
+from loadtest.terminal import Terminal
 from loadtest.verdict import EXIT_CODES
 
 if TYPE_CHECKING:
@@ -73,9 +74,11 @@ def _run(
 ) -> dict[str, Any]:
     findings: dict[str, Any] = {}
     options = replace(prepared.options, ceiling_rate=calibration.ceiling_rate) if calibration else prepared.options
-    session = Session(prepared.target, prepared.workload, options, arguments.scenario, _observers(arguments))
-    with session, contextlib.suppress(Interrupted):
-        findings = scenario.run(session, plan)
+    with Terminal() as terminal:
+        observers: list[Observer] = [terminal, *_observers(arguments)]
+        session = Session(prepared.target, prepared.workload, options, arguments.scenario, observers)
+        with session, contextlib.suppress(Interrupted):
+            findings = scenario.run(session, plan)
     if not session.runs:
         raise TargetError("interrupted before anything was measured")
     verdict = findings.pop("verdict", None)
