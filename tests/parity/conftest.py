@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-TRITON = (sys.executable, "-m", "deploy.triton", "--http-port", "0")
+# Ending the Pythons of its models takes long on a busy machine.
+EXIT_SECONDS = 120
+TRITON = (sys.executable, "-m", "deploy.triton", "--http-port", "0", f"--exit-timeout-secs={EXIT_SECONDS}")
 # Each of its models starts a Python that imports torch.
 TRITON_START_SECONDS = 200.0
 
@@ -82,4 +84,4 @@ def _connected(process: serving.ServerProcess) -> Iterator[Server]:
         inference = service_pb2_grpc.GRPCInferenceServiceStub(channel)
         yield Server(process, inference, health_pb2_grpc.HealthStub(channel))
     process.send_signal(signal.SIGINT)
-    assert process.wait_exit() == 0, process.log
+    assert process.wait_exit(EXIT_SECONDS + serving.PATIENCE_SECONDS) == 0, process.log

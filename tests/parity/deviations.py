@@ -39,6 +39,11 @@ DEVIATIONS = {
         "INVALID_ARGUMENT: [request id: r7] input 'INPUT__1' batch size does not match other inputs for 'tensors'",
         HASH_ORDER,
     ),
+    "infer: classification 4294967296": Deviation(
+        'model_name: "pixels"\nmodel_version: "1"\nid: "r7"\noutputs {\n  name: "OUTPUT__0"\n  datatype: "BYTES"\n'
+        "  shape: 1\n  shape: 5\n",
+        "Triton keeps the lower 32 bits of the number of classes and answers with none.",
+    ),
     "infer: no rows but data": Deviation(
         "INVALID_ARGUMENT: [request id: r7] inference request batch-size must be >= 1 for 'pixels'",
         "Triton hands the model a tensor that lacks its batch dimension, which harms the batch it lands in.",

@@ -52,7 +52,7 @@ def classifications() -> Iterator[tuple[str, pb.ModelInferRequest]]:
     yield "five classes that tie", classes(5, image=image(raw=b"\x40" * 48))
     yield "three classes, two of which tie", classes(3, image=image(raw=bytes([5, 9, 7, 9, 1]) + bytes(43)))
     yield "classes without a batch", classes(2, image=image((4, 4, 3)), model="unbatched")
-    for value in (0, -1, "3", True, 3.0, Uint64(3), Unset()):
+    for value in (0, -1, 1 << 32, "3", True, 3.0, Uint64(3), Unset()):
         yield f"classification {_text(value)}", classes(value)
     output = {"classification": 1}
     yield "classes of an unknown output", infer(image(), outputs=[Output("OTHER", output)])
@@ -198,6 +198,9 @@ def two_faults() -> Iterator[tuple[str, pb.ModelInferRequest]]:
     yield "raw and typed contents, unknown output", infer(replace(image(), contents={}), outputs=other)
     yield "unknown input, wrong shape", infer(image((4, 4, 3), name="OTHER"))
     yield "unknown input, large batch", infer(image((9, 4, 4, 3), name="OTHER"))
+    yield "unknown input, no shape", infer(image((), raw=bytes(48), name="OTHER"))
+    two_rows = replace(tensors(2)[3], name="OTHER")
+    yield "unknown input, different rows", infer(*tensors(1)[:3], two_rows, model="tensors")
     yield "wrong datatype, wrong shape", infer(image((1, 5, 4, 3), datatype="FP32"))
     yield "wrong datatype, wrong size", infer(image(datatype="FP32", raw=b"1"))
     yield "wrong datatype, open dimension", infer(image((1, -1, 4, 3), datatype="FP32", raw=bytes(48)))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from server import model_config
 from server.engine import EngineError, TorchScriptInstance, TorchScriptModel
 from server.errors import ModelFailed
-from server.tensor_types import DATATYPES
+from server.tensor_types import BYTES, DATATYPES
 from tests.torchscript_models import save_module
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ def test_outputs_find_their_results(
     assert (first.item(), second.item()) == values
 
 
-@pytest.mark.parametrize("datatype", DATATYPES)
+@pytest.mark.parametrize("datatype", [name for name in DATATYPES if name != BYTES])  # torch has no tensors of texts
 @pytest.mark.parametrize("batch", ["max_batch_size: 3\n", ""])
 def test_every_type_passes_unchanged(tmp_path: Path, datatype: str, batch: str) -> None:
     """The bytes of every data type reach the module and come back as they were."""
