@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import skimage
 from PIL import Image
@@ -23,13 +23,15 @@ from tests.browser import chromium
 from tests.serving import started
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page, ViewportSize
 
 _DOCS = Path(__file__).parent
 _ROOT = _DOCS.parent
 _PHOTOGRAPHS = Path(skimage.__file__).parent / "data"
 # Requests a second, and for how long: enough for the charts to have a shape.
 _LOADS = ((6, "40s"), (14, "50s"), (10, "300s"))
+_WIDE: ViewportSize = {"width": 1440, "height": 1120}
+_PHONE: ViewportSize = {"width": 375, "height": 812}
 _COLOURS = 256
 _SETTLING_SECONDS = 30
 _PATIENCE_MS = 60_000
@@ -46,9 +48,11 @@ def main() -> None:
         for rate, duration in _LOADS[:-1]:
             _offer(server.grpc_address, images, rate, duration).wait()
         with _offer(server.grpc_address, images, *_LOADS[-1]) as last:
-            time.sleep(_SETTLING_SECONDS)
-            _picture(browser, server.http_address, "live-page.png", (1440, 1120), "light", images / "coffee.jpg")
-            _picture(browser, server.http_address, "live-page-phone.png", (375, 812), "dark", None)
+            wide = _open(browser, server.http_address, _WIDE, "light")
+            phone = _open(browser, server.http_address, _PHONE, "dark")
+            time.sleep(_SETTLING_SECONDS)  # opening windows disturbs the server on a small machine
+            _save(wide, "live-page.png")
+            _save(phone, "live-page-phone.png")
             last.terminate()
 
 
@@ -66,18 +70,18 @@ def _offer(address: str, images: Path, rate: int, duration: str) -> subprocess.P
     return subprocess.Popen([*command, *options], cwd=_ROOT, stdout=subprocess.DEVNULL)  # noqa: S603 - our own
 
 
-def _picture(browser: Browser, address: str, name: str, size: tuple[int, int], scheme: str, image: Path | None) -> None:
-    """The page in a window of this size, of few colours, as pictures in a repository stay for ever."""
-    width, height = size
-    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme, device_scale_factor=1.25)  # type: ignore[arg-type] # "light" or "dark"
+def _open(browser: Browser, address: str, size: ViewportSize, scheme: Literal["light", "dark"]) -> Page:
+    """The page in a window of this size."""
+    page = browser.new_page(viewport=size, color_scheme=scheme, device_scale_factor=1.25)
     page.goto(f"http://{address}/")
     expect(page.locator("#slowest .breakdown").first).to_be_visible(timeout=_PATIENCE_MS)
-    if image:
-        page.set_input_files("#classify input", image)
-        expect(page.locator(".classes li").first).to_be_visible(timeout=_PATIENCE_MS)
+    return page
+
+
+def _save(page: Page, name: str) -> None:
+    """A picture of few colours, as those in a repository stay for ever."""
     path = _DOCS / name
     page.screenshot(path=path)
-    page.close()
     with Image.open(path) as picture:
         picture.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
 

@@ -30,7 +30,7 @@ from server.event_loop_lag import EventLoopLag
 from server.http import HttpServer
 from server.live.classify import ClassifyHandler
 from server.live.live import Live
-from server.live.verdict import Phase
+from server.live.situation import Phase
 from server.metrics.page import MetricsPage
 from server.model import ModelVersion
 from server.repository import ModelRepository

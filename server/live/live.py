@@ -12,14 +12,15 @@ from server.live.host import Host
 from server.live.past import Past
 from server.live.point import model_rows, point, request_row, summary
 from server.live.reading import ModelReading, Reading, between
-from server.live.verdict import Situation, judge
+from server.live.situation import Situation
+from server.live.verdict import judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from concurrent.futures import Executor
 
     from server.live.reading import Activity
-    from server.live.verdict import Phase
+    from server.live.situation import Phase
     from server.model_states import IndexEntry
     from server.repository import ModelRepository
     from server.slow_requests import SlowRequests

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import enum
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from server.live.memory import growth
+from server.live.situation import Finding, Level, Phase, Situation
 from server.live.wording import duration, mebibytes, percent, rate
 from server.model_states import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator
 
     from server.live.counts import Counts
-    from server.live.reading import Activity, ModelReading
-    from server.model_states import IndexEntry
-    from server.statistics import ModelStatistics
+    from server.live.reading import ModelReading
 
 # Shares of requests from which on something is told. The objective is for 99 of 100.
 _FAILED, _REJECTED, _SLOW = 0.01, 0.01, 0.01
@@ -39,56 +36,9 @@ _PLACES = {
 }
 
 
-class Level(enum.IntEnum):
-    """How bad it is; the page has a colour and a sign for each."""
-
-    OK = 0
-    IDLE = 1
-    WAIT = 2
-    WARN = 3
-    BAD = 4
-
-
-class Phase(enum.Enum):
-    """Where the server is in its life."""
-
-    STARTING = "starting"
-    SERVING = "serving"
-    NOT_READY = "not ready"
-    STOPPING = "stopping"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing to know, in a few words and in a sentence or two."""
-
-    level: Level
-    title: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Situation:
-    """All that the rules look at.
-
-    `activity` is of the last seconds, `resident_bytes` were measured at even intervals since the models last changed,
-    `usual_compute_seconds` is what an answer's compute took in the minutes before, by models of which that is known.
-    """
-
-    phase: Phase
-    index: Sequence[IndexEntry]
-    ended: Sequence[str]
-    activity: Activity
-    objective_seconds: float
-    cores: int
-    lag_seconds: float
-    resident_bytes: Sequence[int]
-    usual_compute_seconds: Mapping[ModelStatistics, float]
-
-
 def judge(now: Situation) -> list[Finding]:
-    """What there is to know, the worst first; always at least one finding."""
-    rules = (_life, _models, _failures, _rejections, _slowness, _queues, _callers, _process)
+    """What there is to know, the worst first, and of what is as bad, what callers feel; always at least one finding."""
+    rules = (_life, _dead, _failures, _rejections, _slowness, _queues, _not_loaded, _callers, _process)
     findings = [finding for rule in rules for finding in rule(now)]
     return sorted(findings, key=lambda finding: -finding.level) or [_all_is_well(now)]
 
@@ -102,15 +52,10 @@ def _life(now: Situation) -> Iterator[Finding]:
         yield Finding(Level.BAD, "Not ready", "Too few models could be loaded: load balancers send nothing here.")
 
 
-def _models(now: Situation) -> Iterator[Finding]:
+def _dead(now: Situation) -> Iterator[Finding]:
     for name in now.ended:
         reason = f"An instance of {name} has ended unexpectedly: it serves nothing until it is loaded again."
         yield Finding(Level.BAD, "Instance dead", f"{reason} The server says that it is not ready.")
-    serves = any(entry.state is State.READY for entry in now.index)
-    for entry in now.index:
-        if entry.state is State.UNAVAILABLE and entry.reason not in ("", "unloaded") and entry.name not in now.ended:
-            level = Level.WARN if serves else Level.BAD
-            yield Finding(level, f"Model {entry.name} failed to load", entry.reason)
 
 
 def _failures(now: Situation) -> Iterator[Finding]:
@@ -180,6 +125,14 @@ def _queues(now: Situation) -> Iterator[Finding]:
         if model.waiting >= max(model.capacity * _QUEUE_FILLS, _SEVERAL):
             told = f"{model.waiting} of {model.capacity} requests that may wait for {model.name} do. {_at_work(model)}."
             yield Finding(Level.WARN, "Queue fills", told)
+
+
+def _not_loaded(now: Situation) -> Iterator[Finding]:
+    serves = any(entry.state is State.READY for entry in now.index)
+    for entry in now.index:
+        if entry.state is State.UNAVAILABLE and entry.reason not in ("", "unloaded") and entry.name not in now.ended:
+            level = Level.WARN if serves else Level.BAD
+            yield Finding(level, f"Model {entry.name} failed to load", entry.reason)
 
 
 def _callers(now: Situation) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from server.errors import StartError
 from server.http import HttpServer
 from server.live.classify import ClassifyHandler
 from server.live.live import Live
-from server.live.verdict import Phase
+from server.live.situation import Phase
 from server.metrics.exposition import OPENMETRICS, TEXT
 from server.metrics.page import MetricsPage
 from server.slow_requests import SlowRequests

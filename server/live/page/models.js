@@ -26,7 +26,8 @@ function row(model) {
   const cells = [html("th", { scope: "row" }, model.name, name), state];
   const values = model.instances === undefined ? COLUMNS.slice(2).map(() => UNKNOWN) : numbers(model);
   values.forEach((value, index) => {
-    cells.push(html("td", { class: "number", "data-label": COLUMNS[index + 2] }, value));
+    const kind = value === UNKNOWN ? "number unknown" : "number";
+    cells.push(html("td", { class: kind, "data-label": COLUMNS[index + 2] }, value));
   });
   return html("tr", {}, ...cells);
 }

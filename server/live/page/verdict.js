@@ -52,7 +52,7 @@ export class Figures {
 
   show(now, objective) {
     const { summary } = now;
-    this.#put("rate", rate(summary.rate), `per second, in the last ${summary.seconds} s`);
+    this.#put("rate", rate(summary.rate), `per second, last ${summary.seconds} s`);
     summary.latency.forEach((quantile, index) => {
       const late = quantile !== null && quantile[0] > objective;
       this.#put(["p50", "p95", "p99"][index], duration(quantile?.[0]), between(quantile), late ? "warn" : "");
@@ -60,7 +60,7 @@ export class Figures {
     const bad = summary.not_answered > 0.01 ? "warn" : "";
     this.#put("errors", percent(summary.not_answered), details(summary), bad);
     const full = summary.capacity && summary.waiting / summary.capacity > 0.5 ? "warn" : "";
-    this.#put("queue", count(summary.waiting), `waiting, of at most ${count(summary.capacity)}`, full);
+    this.#put("queue", count(summary.waiting), `of at most ${count(summary.capacity)}`, full);
     this.#put("busy", `${summary.busy} / ${summary.instances}`, `${count(now.succeeded)} answered in all`);
   }
 
@@ -78,7 +78,7 @@ const TILES = [
   ["p95", "p95 latency"],
   ["p99", "p99 latency"],
   ["errors", "Not answered"],
-  ["queue", "Queue"],
+  ["queue", "Waiting"],
   ["busy", "Instances busy"],
 ];
 const OUTCOME_LABELS = { rejected: "rejected", invalid: "bad input", failed: "failed", cancelled: "cancelled" };

@@ -8,7 +8,7 @@ from typing import Any
 from server.histogram import LATENCY_EDGES
 from server.live.counts import Counts
 from server.live.reading import Activity, ModelReading, asked_for
-from server.live.verdict import Phase, Situation
+from server.live.situation import Phase, Situation
 from server.model_states import IndexEntry, State
 from server.statistics import ModelStatistics
 

@@ -10,7 +10,7 @@ from server.live.counts import Counts
 from server.live.host import HostReading
 from server.live.live import HISTORY_SECONDS, Live
 from server.live.reading import ModelReading, Reading
-from server.live.verdict import Phase
+from server.live.situation import Phase
 from server.model_states import IndexEntry, State
 from server.slow_requests import SlowRequests
 from server.statistics import ModelStatistics

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from server.live.verdict import Finding, Level, Phase, judge
+from server.live.situation import Finding, Level, Phase
+from server.live.verdict import judge
 from server.model_states import IndexEntry, State
 from tests.server.live.situations import counts, model, situation
 
@@ -160,4 +161,4 @@ def test_the_worst_comes_first() -> None:
     broken = IndexEntry("broken", 1, State.UNAVAILABLE, "no archive")
     full = (model(waiting=64, busy=2), counts(fast=50, slow=50, REJECTED=50))
     found = judge(situation(full, index=[broken], refused={"queue_full": 50}))
-    assert [each.title for each in found] == ["Overloaded", "Slow", "Model broken failed to load", "Queue fills"]
+    assert [each.title for each in found] == ["Overloaded", "Slow", "Queue fills", "Model broken failed to load"]
