@@ -68,12 +68,14 @@ def failed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
 def side_by_side(repository: Path, triton_flags: list[str], our_flags: list[str]) -> Iterator[Pair]:
     """Start both on `repository`, and end them."""
     installed_triton()
-    with (
-        serving.started(repository, *triton_flags, command=TRITON, loaded=False) as triton,
-        serving.started(repository, *our_flags) as ours,
-    ):
+    with serving.started(repository, *triton_flags, command=TRITON, loaded=False) as triton:
         triton.wait_for("Started Metrics Service", TRITON_START_SECONDS)
-        with _connected(triton) as theirs, _connected(ours) as mine:
+        # Not before: all the Pythons of Triton's models leave a busy machine little time for anybody else.
+        with (
+            serving.started(repository, *our_flags) as ours,
+            _connected(triton) as theirs,
+            _connected(ours) as mine,
+        ):
             yield Pair(theirs, mine)
 
 
