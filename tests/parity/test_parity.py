@@ -172,6 +172,31 @@ def test_models_come_and_go_alike(explicit: Pair) -> None:
     fail_if(*differences)
 
 
+def test_a_reload_moves_no_counter(explicit: Pair, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Both go on counting where they were when a model is loaded again; one that was unloaded starts at nothing."""
+    for path in tmp_path_factory.getbasetemp().glob("repository*/tensors/1/model.pt"):
+        path.touch()  # else Triton does nothing
+    before, reloaded, unloaded = [], [], []
+    for server in (explicit.triton, explicit.ours):
+        ask(server, "ModelInfer", infer(*tensors(), model="tensors"))
+        before.append(_successes(server, "tensors"))
+        ask(server, "RepositoryModelLoad", pb.RepositoryModelLoadRequest(model_name="tensors"))
+        reloaded.append(_successes(server, "tensors"))
+        ask(server, "RepositoryModelUnload", pb.RepositoryModelUnloadRequest(model_name="tensors"))
+        wait_until_unloaded(server)
+        ask(server, "RepositoryModelLoad", pb.RepositoryModelLoadRequest(model_name="tensors"))
+        unloaded.append(_successes(server, "tensors"))
+    assert min(before) > 0
+    assert reloaded == before
+    assert unloaded == [0, 0]
+
+
+def _successes(server: Server, model: str) -> float:
+    samples = _families(server)["nv_inference_request_success"].samples
+    [count] = [sample.value for sample in samples if sample.labels["model"] == model]
+    return float(count)
+
+
 def wait_until_unloaded(server: Server) -> None:
     """Triton answers an unload at once and does it later."""
     end = time.monotonic() + TIMEOUT_SECONDS
