@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo serve export train proto check format test bench loadtest triton
+.PHONY: help setup demo serve export train proto check format test bench loadtest report compare-triton triton
 help:
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
 
@@ -43,6 +43,12 @@ URL ?= 127.0.0.1:8001
 SCENARIO ?= poisson
 loadtest: $(READY)  ## offer load to a running server (URL=, SCENARIO=, ARGS="--rate 50 --objective 100ms --images DIRECTORY")
 	$(BIN)/python -m loadtest run $(SCENARIO) --url $(URL) $(ARGS)
+
+report: $(READY)  ## write the report of a result again (DIR=)
+	$(BIN)/python -m loadtest report $(DIR)
+
+compare-triton: $(MODEL)  ## this server and Triton in alternating rounds, one report (ARGS="--rounds 3 --rates 20,40 --output DIR")
+	$(BIN)/python -m loadtest compare-servers $(ARGS)
 
 proto: $(READY)  ## regenerate the gRPC stubs from proto/classifier.proto
 	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. proto/classifier.proto

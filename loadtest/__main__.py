@@ -5,7 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 
-from loadtest import calibrate_command, compare_command, report_command, run_command, search_command
+from loadtest import (
+    calibrate_command,
+    compare_command,
+    compare_servers_command,
+    report_command,
+    run_command,
+    search_command,
+)
 
 
 def main() -> int:
@@ -16,6 +23,7 @@ def main() -> int:
     search_command.add_parser(commands)
     report_command.add_parser(commands)
     compare_command.add_parser(commands)
+    compare_servers_command.add_parser(commands)
     calibrate_command.add_parser(commands)
     arguments = parser.parse_args()
     status: int = arguments.execute(arguments)

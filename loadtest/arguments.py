@@ -22,7 +22,7 @@ def add_load_arguments(parser: argparse.ArgumentParser) -> None:
         "--model", action="append", default=[], help="its model (default: the only one); repeat for more"
     )
     target.add_argument("--api", choices=("classify", "v2"), help="default: the one that takes the payload")
-    target.add_argument("--server-pid", type=int, help="its process, if it is to be bound to --server-cpus")
+    target.add_argument("--server-pid", type=int, help="its process: to tell its CPU time, and for --server-cpus")
     target.add_argument("--server-cpus", type=cpus, default=frozenset(), help="cores for the server, for example 0")
     payload = parser.add_argument_group("what is sent")
     payload.add_argument("--payload", choices=PAYLOADS, help="default: image, or tensors where it takes no images")

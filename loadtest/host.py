@@ -32,6 +32,18 @@ class HostWatch:
         return max(0.0, share)
 
 
+def process_cpu_seconds(pid: int | None) -> float | None:
+    """CPU time that a process and its descendants have used; None where it cannot be told."""
+    if pid is None:
+        return None
+    try:
+        process = psutil.Process(pid)
+        times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
+    except psutil.Error:
+        return None
+    return sum(each.user + each.system for each in times)
+
+
 def _children_cpu_seconds() -> float:
     total = 0.0
     for child in psutil.Process().children():

@@ -15,7 +15,7 @@ class Options:
         most_in_flight: Calls; one that is due beyond that is dropped.
         compare_every: Of how many answers one is held against the answer at rest; 0 for none.
         cpus: Cores that the senders are bound to; empty for all.
-        server_pid: The server's process, if it is to be bound, too.
+        server_pid: The server's process, if its CPU time is to be told or it is to be bound, too.
         server_cpus: Cores that it is bound to.
         warm_up_seconds: The longest warm-up; 0 for none.
         ceiling_rate: What the generator reaches against a server that does nothing; None when it was not measured.

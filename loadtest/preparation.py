@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from loadtest.arguments import image_files
+from loadtest.host import process_cpu_seconds
 from loadtest.images import make_images, read_images
 from loadtest.options import Options
 from loadtest.payloads import Mix, answers_at_rest, check, make_workload
@@ -37,8 +38,10 @@ def prepare(arguments: argparse.Namespace, scenario: Scenario) -> Prepared:
     """
     files = image_files(arguments)
     _check_cpus(arguments.cpus | arguments.server_cpus)
-    if bool(arguments.server_cpus) != (arguments.server_pid is not None):
-        raise ValueError("--server-pid and --server-cpus go together")
+    if arguments.server_cpus and arguments.server_pid is None:
+        raise ValueError("--server-cpus needs --server-pid")
+    if arguments.server_pid is not None and process_cpu_seconds(arguments.server_pid) is None:
+        raise ValueError(f"there is no process {arguments.server_pid}")
     target = find_target(arguments.url, arguments.model, arguments.payload, arguments.api)
     images = read_images(files) if files else make_images(arguments.seed)
     mix = Mix(arguments.batch_sizes or scenario.batch_sizes, scenario.bad_share, arguments.seed)

@@ -44,6 +44,7 @@ class Run:
         images: Images in each message, likewise.
         good: Whether each message is good input, likewise; what is not is judged on its own.
         server: What the server says of the same time; None when it gives no statistics.
+        server_cpu_ms: CPU time of the server for each request that it answered; None where nobody knows its process.
         warm_up_seconds: How long the load before it took that was discarded.
         judged: Whether its objective decides on the scenario's verdict.
         partial: Whether it was interrupted.
@@ -60,6 +61,7 @@ class Run:
     images: tuple[int, ...] = (1,)
     good: tuple[bool, ...] = (True,)
     server: ServerSplit | None = None
+    server_cpu_ms: float | None = None
     warm_up_seconds: float = 0.0
     judged: bool = True
     partial: bool = False

@@ -11,7 +11,7 @@ import grpc
 import numpy as np
 
 from loadtest import schedule, server_statistics, warm_up
-from loadtest.host import HostWatch, pin_process
+from loadtest.host import HostWatch, pin_process, process_cpu_seconds
 from loadtest.options import Options
 from loadtest.progress import Progress
 from loadtest.run import Conditions, Run
@@ -179,7 +179,9 @@ class Session:
         models = [model.model for model in self.target.models]
         before = server_statistics.snapshot(self._channel, models)
         host = HostWatch()
+        cpu_before = process_cpu_seconds(self._options.server_pid)
         sent = send(self._watch(run, lead_seconds, host))
+        cpu_after = process_cpu_seconds(self._options.server_pid)
         after = server_statistics.snapshot(self._channel, models)
         messages = self.workload.messages
         done = replace(
@@ -190,6 +192,7 @@ class Session:
             images=tuple(message.images for message in messages),
             good=tuple(message.good for message in messages),
             server=server_statistics.split(before, after),
+            server_cpu_ms=_cpu_ms(cpu_before, cpu_after, int(np.count_nonzero(sent.trace.ok))),
             warm_up_seconds=self._warm_up_seconds,
             partial=sent.stopped or self._interrupted,
         )
@@ -221,3 +224,8 @@ class Session:
             return not self._interrupted
 
         return watch
+
+
+def _cpu_ms(before: float | None, after: float | None, answers: int) -> float | None:
+    """CPU time for each answer."""
+    return None if before is None or after is None or not answers else max(0.0, after - before) / answers * 1e3

@@ -118,6 +118,7 @@ def describe_run(run: Run, objective: Objective | None = None) -> dict[str, Any]
         "conditions": [dataclasses.asdict(each) for each in found],
         "bad_input": _bad_input(bad),
         "kinds": _kinds(run),
+        "server_cpu_ms": run.server_cpu_ms,
         "server": dataclasses.asdict(run.server) | {"mean_batch": run.server.mean_batch} if run.server else None,
     }
 

@@ -68,6 +68,9 @@ def _figures(summary: dict[str, Any]) -> Markup:
         ("mean batch", exact(mean), "images" if mean else "the server does not tell"),
         ("this client", exact(run["client_cpu"], share(run["client_cpu"])), "of a core"),
     ]
+    if run.get("server_cpu_ms") is not None:
+        cpu = run["server_cpu_ms"]
+        figures.append(("the server's CPU", exact(cpu, milliseconds(cpu)), "for each answer"))
     cells = [
         element("div", element("dt", name), element("dd", value), element("dd", text, class_="detail"))
         for name, value, text in figures

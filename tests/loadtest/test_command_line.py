@@ -86,7 +86,8 @@ def test_an_objective_that_nobody_can_meet_is_missed(image_server: str, tmp_path
         (["replay"], "--schedule"),
         (["poisson", "--cpus", "x"], "must be cores"),
         (["poisson", "--cpus", "9999"], "no core 9999"),
-        (["poisson", "--server-pid", "1"], "go together"),
+        (["poisson", "--server-cpus", "0"], "needs --server-pid"),
+        (["poisson", "--server-pid", "999999999"], "no process 999999999"),
     ],
 )
 def test_bad_input_is_one_clear_line_before_any_load(arguments: list[str], text: str) -> None:

@@ -1,0 +1,116 @@
+"""A server in a process of its own, as long as it is needed: this one or Triton, by the commands that start them."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import grpc
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_ANY_PORT = ("--grpc-port", "0", "--metrics-port", "0")
+COMMANDS = {
+    "python": ("server", *_ANY_PORT, "--lame-duck-seconds", "0"),
+    "triton": ("deploy.triton", *_ANY_PORT, "--http-port", "0"),
+}
+"""The servers by name, and what starts them on any free ports."""
+_READY_SECONDS = 180.0
+_END_SECONDS = 60.0
+_LAST_LINES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A server that answers.
+
+    Attributes:
+        url: HOST:PORT of its gRPC port.
+        pid: Its process.
+    """
+
+    url: str
+    pid: int
+
+
+@contextlib.contextmanager
+def serve(name: str, repository: Path, model: str) -> Iterator[Served]:
+    """One of `COMMANDS` with `repository`, from when it has loaded `model`; ended when this ends.
+
+    Raises:
+        RuntimeError: It does not start, or does not load the model.
+    """
+    command = [sys.executable, "-m", *COMMANDS[name], "--model-repository", str(repository)]
+    with subprocess.Popen(  # noqa: S603 - our own
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,  # Ctrl-C is for us; the server is needed until the last answer
+    ) as process:
+        log = _Log(process)
+        try:
+            url = log.address()
+            _wait_until_ready(url, model, process, log)
+            yield Served(url, process.pid)
+        finally:
+            process.terminate()
+            _end(process)
+
+
+class _Log:
+    """What a server writes; somebody must read it, or it would wait for that."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.lines: list[str] = []
+        self._address = ""
+        self._told = threading.Event()
+        threading.Thread(target=self._read, args=(process,), daemon=True).start()
+
+    def _read(self, process: subprocess.Popen[str]) -> None:
+        for line in process.stdout or ():
+            self.lines.append(line.strip())
+            if not self._address and (match := re.search(r"listening: gRPC on ([^,\s]+)", line)):
+                self._address = match[1]
+                self._told.set()
+        self._told.set()
+
+    def address(self) -> str:
+        """Where it listens."""
+        self._told.wait(_READY_SECONDS)
+        if not self._address:
+            raise RuntimeError(f"the server did not start: {self.end()}")
+        return self._address
+
+    def end(self) -> str:
+        """The last that it wrote."""
+        return " / ".join(self.lines[-_LAST_LINES:])
+
+
+def _wait_until_ready(url: str, model: str, process: subprocess.Popen[str], log: _Log) -> None:
+    end = time.monotonic() + _READY_SECONDS
+    request = service_pb2.ModelReadyRequest(name=model)
+    with grpc.insecure_channel(url) as channel:
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        while process.poll() is None and time.monotonic() < end:
+            with contextlib.suppress(grpc.RpcError):
+                if stub.ModelReady(request, timeout=5, wait_for_ready=True).ready:
+                    return
+            time.sleep(0.1)
+    raise RuntimeError(f"the server did not load {model}: {log.end()}")
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    try:
+        process.wait(_END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
