@@ -102,7 +102,7 @@ def _levels(first: Sequence[Results], second: Sequence[Results]) -> list[Compare
 
 
 def _at_level(load: str, metric: Metric, first: Sequence[Level], second: Sequence[Level]) -> Compared:
-    values = [[metric.of(level) if _believable(level) else math.nan for level in side] for side in (first, second)]
+    values = [[metric.of(level) if level.believable else math.nan for level in side] for side in (first, second)]
     return _compared(load, metric.name, *values, more_is_better=metric.more_is_better)
 
 
@@ -113,10 +113,6 @@ def _compared(
     mine, theirs = tuple(a for a, _ in pairs), tuple(b for _, b in pairs)
     left_out = len(first) - len(pairs)
     return Compared(load, name, more_is_better, mine, theirs, left_out, paired.ratio(mine, theirs))
-
-
-def _believable(level: Level) -> bool:
-    return all(each["valid"] for run in level.runs for each in run["conditions"])
 
 
 def _answered_rate(level: Level) -> float:

@@ -116,10 +116,11 @@ def _distinct(names: tuple[str, str]) -> tuple[str, str]:
 
 
 def _together(levels: Sequence[Level]) -> list[Level]:
-    """Levels of the same load as one."""
+    """Levels of the same load as one, without those that are not to be believed where there are others."""
     merged = []
     for load in sorted({level.load for level in levels}):
         same = [level for level in levels if level.load == load]
+        same = [level for level in same if level.believable] or same
         runs, traces = (tuple(each for level in same for each in getattr(level, name)) for name in ("runs", "traces"))
         merged.append(Level(load, runs, traces))
     return merged

@@ -93,13 +93,20 @@ def _draw(plot: Plot, levels: Sequence[Level], name: str, colour: str, legend: s
         for x, low, high in intervals:
             plot.whisker(x, low, high, colour)
     plot.line(
-        [(level.load, min(plot.y.high, level.percentile_ms(name))) for level in told],
+        _up_to([(level.load, level.percentile_ms(name)) for level in told], plot.y.high),
         colour,
         legend,
         style="thin" if name == "p50" else "",
     )
     for level in told:
         _runs(plot, level, name, colour)
+
+
+def _up_to(points: Sequence[tuple[float, float]], edge: float) -> list[tuple[float, float]]:
+    """The points up to where their line leaves the plot at its upper edge, and from where it comes back."""
+    beyond = [False, *(y > edge for _, y in points), False]
+    hidden = [all(beyond[place : place + 3]) for place in range(len(points))]  # with both neighbours
+    return [(x, math.inf if out else min(y, edge)) for (x, y), out in zip(points, hidden, strict=True)]
 
 
 def _runs(plot: Plot, level: Level, name: str, colour: str) -> None:

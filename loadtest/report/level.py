@@ -43,6 +43,11 @@ class Level:
         """Over all its runs."""
         return overall(run["verdict"] for run in self.runs)
 
+    @property
+    def believable(self) -> bool:
+        """Whether the server was measured in all its runs, and not the client or its machine."""
+        return all(each["valid"] for run in self.runs for each in run["conditions"])
+
     def response_ms(self) -> NDArray[np.float64]:
         """Response times of all its requests, ascending; infinite without a right answer."""
         return np.sort(np.concatenate([trace.response_seconds for trace in self.traces])) * 1e3

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from loadtest.trace import Trace
 
 _STEPS = 90
+_MOSTLY = 0.9
 _OPEN = (
     "What lies between the two curves is coordinated omission: waiting that a client hides which times from the moment "
     "of sending. Band: 95 % interval. Dotted: fewer than ten requests lie beyond."
@@ -41,11 +42,16 @@ def response_and_service(trace: Trace, objective: dict[str, Any] | None, *, clos
     _never_answered(plot, trace)
     if objective:
         text = f"objective: {percentile(objective['quantile'])} within {milliseconds(objective['limit_ms'])}"
-        plot.across(objective["limit_ms"], "limit", text, "end")
+        # Where the curve is not.
+        plot.across(objective["limit_ms"], "limit", text, "start" if _mostly_within(response, objective) else "end")
     _interval(plot, response, "p99")
     _curve(plot, service, "service", "service time, from when it was sent", "dashed")
     _curve(plot, response, "p99", "response time, from when it was due")
     return plot.figure("Percentiles", _CLOSED if closed else _OPEN)
+
+
+def _mostly_within(response: NDArray[np.float64], objective: dict[str, Any]) -> bool:
+    return quantile(response, _MOSTLY) <= float(objective["limit_ms"])
 
 
 def lag(trace: Trace) -> Markup | None:
