@@ -15,7 +15,7 @@ from loadtest.report.markup import markdown as escaped
 from loadtest.report.numbers import UNKNOWN, number
 from loadtest.report.page import charts, page, top
 from loadtest.report.sentence import Statement
-from loadtest.report.tables import Table
+from loadtest.report.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,7 +9,7 @@ from loadtest.report.markup import Markup, element
 PERCENTILES = {"p50": "p50", "p90": "p90", "p95": "p95", "p99": "p99", "p999": "p99.9", "max": "max"}
 """Names of percentiles in a summary, and how they are written."""
 UNKNOWN = "\N{EN DASH}"
-_THOUSAND = 1000.0
+_THOUSAND = 999.5  # which is written as 1,000
 
 
 def number(value: float | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from loadtest.report import tables
+from loadtest.report.carried import carried_rate, shown_run
 from loadtest.report.latency_by_load import CALLERS, OFFERED, latency_by_load
 from loadtest.report.level import Level, carried, closed_loops, good, open_loops
 from loadtest.report.markup import Markup, element
@@ -12,7 +13,7 @@ from loadtest.report.markup import markdown as escaped
 from loadtest.report.numbers import UNKNOWN, exact, milliseconds, share
 from loadtest.report.page import charts, page, top
 from loadtest.report.percentile_plot import lag, response_and_service
-from loadtest.report.sentence import carried_rate, shown_run, state
+from loadtest.report.sentence import state
 from loadtest.report.server_time import batch_chart, time_chart
 from loadtest.report.timeline import timeline
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from loadtest.report.carried import border
 from loadtest.report.numbers import milliseconds, number, percentile, promised, share
-from loadtest.verdict import INVALID, MET, MISSED, overall
+from loadtest.verdict import INVALID, MET
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,35 +101,11 @@ def _promise(summary: dict[str, Any]) -> str:
 
 
 def _carried(objective: dict[str, Any], judged: list[dict[str, Any]]) -> str:
-    carried, missed = _border(judged)
+    carried, missed = border(judged)
     if carried is None:
         return f"no rate that was tried is shown to meet {objective_text(objective)}"
     end = ", the highest rate that was tried" if missed is None else f", and misses that at {number(missed)}"
     return f"this deployment carries {promised(carried)} requests/s with {objective_text(objective)}{end}"
-
-
-def _border(judged: list[dict[str, Any]]) -> tuple[float | None, float | None]:
-    """The highest rate that met the objective, with none below it that missed, and the lowest that missed."""
-    rates = sorted({run["rate"] for run in judged if run["rate"] is not None})
-    words = {rate: overall(run["verdict"] for run in judged if run["rate"] == rate) for rate in rates}
-    missed = [rate for rate in rates if words[rate] == MISSED]
-    carried = [rate for rate in rates if words[rate] == MET and not (missed and rate > missed[0])]
-    return max(carried, default=None), min(missed, default=None)
-
-
-def carried_rate(summary: dict[str, Any]) -> float | None:
-    """The rate that a result shows to be carried; None where it shows none."""
-    if summary["scenario"] == "search":
-        rate: float | None = summary["findings"].get("rate")
-        return rate
-    return _border([run for run in summary["runs"] if run["judged"]])[0] if summary["objective"] else None
-
-
-def shown_run(summary: dict[str, Any]) -> int:
-    """The number of the run that a report tells most of: the last one at the rate that is carried, or the headline."""
-    rate = carried_rate(summary)
-    found = [number_ for number_, run in enumerate(summary["runs"]) if rate is not None and run["rate"] == rate]
-    return found[-1] if found else int(summary["headline"])
 
 
 def _margin(summary: dict[str, Any]) -> str:
