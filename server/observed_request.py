@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from server.errors import ServingError
     from server.instance import Reply
 
 # Of a text that a caller chooses, in logs and on pages.
@@ -26,6 +25,17 @@ class Stage(NamedTuple):
     ended_ns: int
     model: str
     reply: Reply[Any] | None = None
+
+
+class Failure(NamedTuple):
+    """Why a request failed: a gRPC code's name, the reason by which it is counted, and what the caller is told.
+
+    Not the exception, whose trace knows of all that was at work, the request's data among it.
+    """
+
+    code: str
+    reason: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +60,14 @@ class ObservedRequest:
     """
 
     __slots__ = (
-        *("error", "method", "model", "peer", "request_id", "started_ns", "trace", "version"),
+        *("failure", "method", "model", "peer", "request_id", "started_ns", "trace", "version"),
         *("crashes", "decodes", "runs", "waits"),
     )
 
     def __init__(self, method: str, peer: Callable[[], str] = str) -> None:
         self.method = method
         self.peer = peer
-        self.error: ServingError | None = None  # the first thing that went wrong with it
+        self.failure: Failure | None = None  # the first thing that went wrong with it
         self.request_id = ""
         self.model = ""
         self.version = ""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from server.errors import RequestCancelled
 from server.log_sampling import CauseLog, Sampler
-from server.observed_request import ObservedRequest, set_current
+from server.observed_request import Failure, ObservedRequest, set_current
 from server.slow_requests import RequestSummary, SlowRequests
 
 if TYPE_CHECKING:
@@ -61,9 +61,9 @@ class RequestWatch:
 
     def failed(self, request: ObservedRequest, error: ServingError) -> None:
         """A request, or a part of it, has failed; told more than once, the first failure is what it failed for."""
-        if request.error is not None or (request.method == _ENDLESS and error.reason == RequestCancelled.reason):
+        if request.failure or (request.method == _ENDLESS and error.reason == RequestCancelled.reason):
             return
-        request.error = error
+        request.failure = Failure(error.code.name, error.reason, str(error))
         summary = self._summary(request, time.monotonic_ns())
         self._slow_requests.add(summary)
         suppressed = self._sampler.admit(error.reason)
@@ -78,7 +78,7 @@ class RequestWatch:
     def ended(self, request: ObservedRequest) -> None:
         """A request has ended, well unless it `failed` before."""
         ended_ns = time.monotonic_ns()
-        if request.error is None and request.runs:
+        if request.failure is None and request.runs:
             self._look_at_time(request, ended_ns)
         if request.trace is not None and self._tracing:
             self._tracing.end(request, ended_ns)
@@ -98,8 +98,8 @@ class RequestWatch:
             model=request.model,
             version=request.version,
             method=request.method,
-            code=request.error.code.name if request.error else "OK",
-            reason=request.error.reason if request.error else "",
+            code=request.failure.code if request.failure else "OK",
+            reason=request.failure.reason if request.failure else "",
             batch_size=request.batch_rows,
             breakdown=request.breakdown(ended_ns),
             trace_id=trace_id,

@@ -87,6 +87,7 @@ def test_texts_of_callers_are_cut() -> None:
 
 def test_who_works_for_nobody_may_still_tell() -> None:
     """Code that is called outside of a request needs no special case, and leaves no trace."""
+    set_current(None)
     current().asks("id", "model")
     assert current().request_id == ""
     mine = _request()
