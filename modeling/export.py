@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Sequence
 
+    from torch import nn
+
     from modeling.facts import ModelFacts
-    from modeling.network import MobileNetV2
 
 PROGRAM = "python -m modeling.export"
 _NAME = re.compile(r"\w[\w.-]*", re.ASCII)
@@ -59,7 +60,7 @@ class Destination:
 
 
 def export_model(
-    network: MobileNetV2,
+    network: nn.Module,
     facts: ModelFacts,
     destination: Destination,
     serving: Serving = Serving(),  # noqa: B008 - it never changes

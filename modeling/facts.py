@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
+from modeling.attention import ATTENTION
 from modeling.command import InputError
-from modeling.network import ATTENTION, MobileNetV2
+from modeling.network import NETWORKS
+
+if TYPE_CHECKING:
+    from torch import nn
 
 # Red, green, blue, of pixels between 0 and 1, over ImageNet; by custom other photographs are normalised by them too.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -20,8 +25,9 @@ class ModelFacts:
     Attributes:
         classes: Labels in the order of the outputs.
         size: Height and width of the input, in pixels.
-        width: MobileNetV2's width multiplier.
-        attention: A name in `network.ATTENTION`.
+        network: A name in `network.NETWORKS`; older files say none, and mean MobileNetV2.
+        width: The network's width multiplier.
+        attention: A name in `attention.ATTENTION`.
         crop_fraction: Share of the shorter side that the centre crop keeps, in (0, 1].
         mean: What is subtracted from red, green and blue between 0 and 1.
         std: What they are divided by then.
@@ -32,6 +38,7 @@ class ModelFacts:
 
     classes: tuple[str, ...]
     size: int
+    network: str = "mobilenetv2"
     width: float = 1.0
     attention: str = "ca"
     crop_fraction: float = 1.0
@@ -42,14 +49,16 @@ class ModelFacts:
     recipe: dict[str, object] | None = None
 
     def __post_init__(self) -> None:
+        if self.network not in NETWORKS:
+            raise InputError(f"network {self.network!r} is not one of {', '.join(NETWORKS)}")
         if self.attention not in ATTENTION:
             raise InputError(f"attention {self.attention!r} is not one of {', '.join(ATTENTION)}")
         if not self.classes or self.size < 1 or self.width <= 0 or not 0 < self.crop_fraction <= 1:
             raise InputError("classes, size, width and crop fraction must be positive, the last at most 1")
 
-    def network(self) -> MobileNetV2:
+    def build(self) -> nn.Module:
         """Build the network that these facts describe, with fresh weights."""
-        return MobileNetV2(len(self.classes), self.width, self.attention)
+        return NETWORKS[self.network](len(self.classes), self.width, self.attention)
 
     def to_json(self) -> str:
         """Write the facts as one JSON object."""

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from modeling.training import Trainer
 
+# What runs were started with before there was a choice.
+_FORMERLY = {"network": "mobilenetv2"}
+
 
 def save_run(path: Path, trainer: Trainer, settings: dict[str, Any]) -> None:
     """Write where a run stands, and the settings that it was started with."""
@@ -29,7 +32,7 @@ def resume_run(path: Path, trainer: Trainer, settings: dict[str, Any]) -> None:
     """
     try:
         run = torch.load(path, map_location="cpu", weights_only=True)
-        stored, state = run["settings"], run["trainer"]
+        stored, state = {**_FORMERLY, **run["settings"]}, run["trainer"]
     except FileNotFoundError:
         raise InputError(f"there is no run to resume: {path} does not exist") from None
     except Exception as error:  # noqa: BLE001 - the unpickler meets garbage with errors of any kind

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from modeling.attention import ATTENTION
 from modeling.checkpoint import as_stored, load_strictly, save_checkpoint
 from modeling.command import INTERRUPTED, InputError, Parser, run
 from modeling.evaluation import top_k_accuracy
 from modeling.facts import ModelFacts
 from modeling.interruption import interruption
-from modeling.network import ATTENTION
+from modeling.network import NETWORKS
 from modeling.run_file import resume_run, save_run
 from modeling.servable import Servable
 from modeling.sources import CIFAR10, read_cifar10, read_images
@@ -48,13 +49,13 @@ def train(options: Namespace) -> int:
         raise InputError(f"{options.output} holds a run already; go on with --resume or give another --output")
     recipe = Recipe(**{field.name: getattr(options, field.name) for field in fields(Recipe)})
     training, test = _read_data(options)
-    network = {"width": options.width, "attention": options.attention, "crop_fraction": options.crop_fraction}
+    given = {name: getattr(options, name) for name in ("network", "width", "attention", "crop_fraction")}
     facts = ModelFacts(
-        training.classes, recipe.sizes[-1], **network, recipe={**asdict(recipe), "weights": options.weights}
+        training.classes, recipe.sizes[-1], **given, recipe={**asdict(recipe), "weights": options.weights}
     )
     start = _start(options.weights, facts) if options.weights else None
     trainer = Trainer(facts, *training.decode(facts.size, facts.crop_fraction), recipe, start)
-    settings = {**asdict(recipe), **network, "weights": options.weights, "images": len(training.labels)}
+    settings = {**asdict(recipe), **given, "weights": options.weights, "images": len(training.labels)}
     if options.resume:
         resume_run(run_path, trainer, settings)
     if trainer.step == trainer.steps:
@@ -95,7 +96,7 @@ def _train_epoch(trainer: Trainer, stop: Event) -> None:
 def _save_model(path: Path, trainer: Trainer, facts: ModelFacts, pixels: Tensor, labels: Tensor) -> float:
     """Save the averaged weights with their accuracy, measured in the precision that is saved."""
     state = trainer.average.state_dict()
-    network = facts.network()
+    network = facts.build()
     load_strictly(network, as_stored(state))
     (accuracy,) = top_k_accuracy(Servable(network, facts), pixels, labels)
     save_checkpoint(path, state, replace(facts, accuracy=accuracy, accuracy_images=len(labels)))
@@ -136,9 +137,8 @@ def _parser() -> Parser:
     )
     parser.add_argument("--output", type=Path, default=Path("runs/cifar10"), help="folder for the run and the model")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --output, given the same options")
-    parser.add_argument(
-        "--attention", choices=sorted(ATTENTION), default="ca", help="attention in the network's blocks"
-    )
+    parser.add_argument("--network", choices=NETWORKS, default="mobilenetv2", help="the network")
+    parser.add_argument("--attention", choices=ATTENTION, default="ca", help="attention in the network's blocks")
     parser.add_argument("--width", type=float, default=1.0, help="multiplies the network's channels")
     parser.add_argument(
         "--crop-fraction", type=float, default=1.0, help="share of the shorter side that the crop keeps"

@@ -85,7 +85,7 @@ class Trainer:
         torch.manual_seed(recipe.seed)
         self.recipe = recipe
         self.step = 0
-        self.network = facts.network().train()
+        self.network = facts.build().train()
         load_strictly(self.network, {**self.network.state_dict(), **(start or {})})
         convert_conv2d_weight_memory_format(self.network, torch.channels_last)
         self.average = copy.deepcopy(self.network).eval()

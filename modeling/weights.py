@@ -14,9 +14,8 @@ from modeling.facts import ModelFacts
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from torch import Tensor
+    from torch import Tensor, nn
 
-    from modeling.network import MobileNetV2
 
 BUNDLED = "bundled"
 IMAGENET = "imagenet"
@@ -33,7 +32,7 @@ _IMAGENET_CROP_FRACTION = 0.875
 _CLASSIFIER = "classifier.1.weight"
 
 
-def load_weights(source: str, labels: tuple[str, ...] | None = None) -> tuple[MobileNetV2, ModelFacts]:
+def load_weights(source: str, labels: tuple[str, ...] | None = None) -> tuple[nn.Module, ModelFacts]:
     """Build a network with its weights.
 
     Args:
@@ -56,7 +55,7 @@ def load_weights(source: str, labels: tuple[str, ...] | None = None) -> tuple[Mo
         if len(labels) != len(facts.classes):
             raise InputError(f"there are {len(labels)} labels for the {len(facts.classes)} classes of {path}")
         facts = replace(facts, classes=labels)
-    network = facts.network()
+    network = facts.build()
     load_strictly(network, state)
     return network, facts
 

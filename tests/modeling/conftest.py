@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+    from torch import nn
 
-    from modeling.network import MobileNetV2
 
 COLOURS = {"blue": (20, 30, 220), "green": (20, 200, 40), "red": (230, 20, 30)}
 
@@ -80,19 +80,30 @@ def facts() -> ModelFacts:
 
 
 @pytest.fixture
-def trained() -> Callable[[ModelFacts], MobileNetV2]:
-    """Build a network whose weights and statistics are as different from each other as after training."""
+def randomised() -> Callable[[nn.Module], nn.Module]:
+    """Give a module weights and statistics as different from each other as after training, and stop training it."""
 
-    def build(facts: ModelFacts) -> MobileNetV2:
-        torch.manual_seed(0)
-        network = facts.network()
-        for name, tensor in network.state_dict().items():
+    def randomise(module: nn.Module) -> nn.Module:
+        for name, tensor in module.state_dict().items():
             if "running_var" in name:
                 tensor.uniform_(0.5, 2)
-            elif "running_mean" in name or (tensor.is_floating_point() and tensor.ndim == 1):
+            elif tensor.is_floating_point() and tensor.ndim == 1:
                 tensor.uniform_(-0.5, 0.5)
-            elif name.startswith("classifier"):
-                tensor.normal_(std=0.02)
-        return network.eval()
+        return module.eval()
+
+    return randomise
+
+
+@pytest.fixture
+def trained(randomised: Callable[[nn.Module], nn.Module]) -> Callable[[ModelFacts], nn.Module]:
+    """Build a network that is as if it was trained."""
+
+    def build(facts: ModelFacts) -> nn.Module:
+        torch.manual_seed(0)
+        network = randomised(facts.build())
+        for name, parameter in network.named_parameters():
+            if name.startswith("classifier") and parameter.ndim > 1:
+                torch.nn.init.normal_(parameter, std=0.02)
+        return network
 
     return build

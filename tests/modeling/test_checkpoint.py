@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from torch import Tensor
+    from torch import Tensor, nn
 
 
 def assert_same(left: dict[str, Tensor], right: dict[str, Tensor]) -> None:
@@ -28,7 +28,7 @@ def assert_same(left: dict[str, Tensor], right: dict[str, Tensor]) -> None:
         assert torch.equal(tensor, right[name]), name
 
 
-def test_round_trip(tmp_path: Path, facts: ModelFacts, trained: Callable[[ModelFacts], MobileNetV2]) -> None:
+def test_round_trip(tmp_path: Path, facts: ModelFacts, trained: Callable[[ModelFacts], nn.Module]) -> None:
     """A checkpoint gives back its facts, its vectors exactly and its kernels as half precision holds them."""
     state = trained(facts).state_dict()
     save_checkpoint(tmp_path / "model.safetensors", state, facts)
@@ -42,7 +42,7 @@ def test_round_trip(tmp_path: Path, facts: ModelFacts, trained: Callable[[ModelF
 
 def test_facts_beside_the_weights(tmp_path: Path, facts: ModelFacts) -> None:
     """The facts lie beside the weights as JSON, and both are readable by whom other files are."""
-    save_checkpoint(tmp_path / "model.safetensors", facts.network().state_dict(), facts)
+    save_checkpoint(tmp_path / "model.safetensors", facts.build().state_dict(), facts)
     (tmp_path / "other").touch()
 
     assert ModelFacts.from_json((tmp_path / "model.json").read_text()) == facts
@@ -83,7 +83,7 @@ def test_training_scripts_wrappings(tmp_path: Path, prefix: str, wrapped: bool) 
 
 def test_all_misfits_are_listed(facts: ModelFacts) -> None:
     """The error names what is missing, what is unexpected and what has another shape."""
-    state = facts.network().state_dict()
+    state = facts.build().state_dict()
     del state["features.0.0.weight"]
     state["head.weight"] = torch.ones(1)
     state["classifier.1.bias"] = torch.ones(9)
@@ -93,12 +93,12 @@ def test_all_misfits_are_listed(facts: ModelFacts) -> None:
     )
 
     with pytest.raises(InputError, match=everything):
-        load_strictly(facts.network(), state)
+        load_strictly(facts.build(), state)
 
 
 def test_misfits_change_nothing(facts: ModelFacts) -> None:
     """A network that is given weights that do not fit keeps its own."""
-    network = facts.network()
+    network = facts.build()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
 
     with pytest.raises(InputError):
@@ -109,8 +109,8 @@ def test_misfits_change_nothing(facts: ModelFacts) -> None:
 
 def test_batch_counters_are_optional(facts: ModelFacts) -> None:
     """Files from before batch normalisation counted batches load as well."""
-    state = {name: tensor for name, tensor in facts.network().state_dict().items() if "num_batches" not in name}
-    network = facts.network()
+    state = {name: tensor for name, tensor in facts.build().state_dict().items() if "num_batches" not in name}
+    network = facts.build()
 
     load_strictly(network, state)
 

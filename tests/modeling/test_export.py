@@ -24,10 +24,11 @@ from server.check.check import check_repository
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from modeling.facts import ModelFacts
-    from modeling.network import MobileNetV2
+    from torch import nn
 
-    Trained = Callable[[ModelFacts], MobileNetV2]
+    from modeling.facts import ModelFacts
+
+    Trained = Callable[[ModelFacts], nn.Module]
 
 COMMITTED = Path(__file__).parents[2] / "model_repository" / "ca_mobilenetv2"
 

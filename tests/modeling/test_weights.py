@@ -42,7 +42,7 @@ def test_imagenet_labels() -> None:
 
 def test_labels_replace_the_known_ones(tmp_path: Path, facts: ModelFacts) -> None:
     """Labels that are given stand in for those in the file, if there are as many."""
-    save_checkpoint(tmp_path / "model.safetensors", facts.network().state_dict(), facts)
+    save_checkpoint(tmp_path / "model.safetensors", facts.build().state_dict(), facts)
 
     assert load_weights(str(tmp_path / "model.safetensors"), ("a", "b", "c"))[1] == replace(
         facts, classes=("a", "b", "c")
