@@ -89,7 +89,7 @@ def _percentile(run: dict[str, Any], name: str) -> tuple[Markup, str]:
         return element(
             "span", tables.untold(run, name) or UNKNOWN
         ), "was answered rightly" if never else "too few requests tell"
-    return exact(value, milliseconds(value)), f"95 %: {tables.interval_text(run, name)} ms"
+    return exact(value, milliseconds(value)), f"95 %: {tables.interval_text(run, name)}"
 
 
 def _charts(results: Results) -> Markup:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from loadtest.report.carried import border
+from loadtest.report.carried import border, carried_rate
 from loadtest.report.numbers import milliseconds, number, percentile, promised, share
 from loadtest.verdict import INVALID, MET
 
@@ -67,6 +67,10 @@ def _some(reasons: list[str]) -> list[str]:
 
 
 def _no_verdict(summary: dict[str, Any]) -> str:
+    rate = carried_rate(summary)
+    if rate is not None:
+        text = objective_text(summary["objective"])
+        return f"this deployment carries at least {promised(rate)} requests/s with {text}; what is beyond is not told"
     broken = [each for run in summary["runs"] if run["judged"] for each in run["conditions"] if not each["valid"]]
     if broken:
         return "no verdict: this client or its machine, and not the server, may have been measured"

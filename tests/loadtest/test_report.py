@@ -99,6 +99,15 @@ def test_a_rate_that_met_above_one_that_missed_is_not_carried(tmp_path: Path) ->
     assert "carries 20 requests/s" in text(page.find("body/main/*[1]/h1"))  # type: ignore[arg-type]
 
 
+def test_what_lower_rates_show_is_told_where_higher_ones_are_doubtful(tmp_path: Path) -> None:
+    """A rate that met its objective stands, although the client was too late at the next."""
+    runs = [run([10.0] * 2000, rate=20.0, seconds=100.0), run([50.0] * 2000, lag_ms=30.0, rate=40.0, seconds=50.0)]
+    summary, page = report(tmp_path, runs)
+
+    assert summary["verdict"] == "invalid"
+    assert "carries at least 20 requests/s" in text(page.find("body/main/*[1]/h1"))  # type: ignore[arg-type]
+
+
 def test_a_search_says_what_the_deployment_carries(tmp_path: Path) -> None:
     """The rate is rounded down, as it is a promise."""
     probed = [{"rate": 84.37, "decision": "met", "requests": 5000, "misses": 3, "purpose": "confirm"}] * 3
