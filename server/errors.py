@@ -2,7 +2,8 @@
 
     ServingError
     ├── InvalidRequest          INVALID_ARGUMENT   the caller's fault
-    │   └── InvalidImage
+    │   ├── InvalidImage
+    │   └── IncompleteElement
     ├── MessageTooLarge         RESOURCE_EXHAUSTED
     ├── ModelNotFound           NOT_FOUND
     ├── Unsupported             UNIMPLEMENTED
@@ -14,8 +15,8 @@
     │   └── ShuttingDown
     ├── DeadlineUnreachable     DEADLINE_EXCEEDED
     ├── RequestCancelled        CANCELLED
-    └── ModelFailed             INTERNAL
-        └── UnknownFailure      UNKNOWN            only code in a model says so
+    ├── ModelFailed             INTERNAL
+    └── UnknownFailure          UNKNOWN            only code in a model says so
 
 The message of a `ServingError` goes to the caller as it is, so it never speaks of the inside of the server. Any other
 exception is a bug: it is logged and the caller learns only that something broke.
@@ -52,6 +53,10 @@ class InvalidImage(InvalidRequest):
     """The bytes are no image that can be decoded within the limits."""
 
     reason = "invalid_image"
+
+
+class IncompleteElement(InvalidRequest):
+    """A tensor of BYTES ends within an element; Triton finds this later than all else that is wrong with a request."""
 
 
 class MessageTooLarge(ServingError):  # noqa: N818
@@ -134,7 +139,8 @@ class ModelFailed(ServingError):  # noqa: N818
     reason = "model"
 
 
-class UnknownFailure(ModelFailed):
+class UnknownFailure(ServingError):  # noqa: N818 - likewise
     """A model's own code gave no better reason."""
 
     code = grpc.StatusCode.UNKNOWN
+    reason = "model"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from server.errors import InvalidRequest
+from server.errors import IncompleteElement, InvalidRequest
 from server.model_config import BACKEND
 from server.services import string_elements
 from server.services.parameters import (
@@ -19,7 +19,6 @@ from server.services.parameters import (
     classification_count,
     timeout_seconds,
 )
-from server.services.string_elements import IncompleteElement
 from server.services.typed_contents import TypedContents, declared_datatype, read_typed_contents
 from server.tensor_types import BYTES, DATATYPES
 

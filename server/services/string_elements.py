@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-from server.errors import InvalidRequest
+from server.errors import IncompleteElement, InvalidRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -13,10 +13,6 @@ if TYPE_CHECKING:
     from server.model_config import ModelConfig
 
 _LENGTH = struct.Struct("<I")
-
-
-class IncompleteElement(InvalidRequest):
-    """A tensor of BYTES ends within an element; Triton finds this later than all else that is wrong with a request."""
 
 
 def check_count(count: int, expected: int, name: str, config: ModelConfig) -> None:
