@@ -12,6 +12,7 @@ from loadtest.arguments import add_load_arguments, duration, objective, positive
 from loadtest.conduct import conduct
 from loadtest.scenarios import Plan, Scenario, find_peak
 from loadtest.search import ClientLimit, Search, SearchSettings, check_time
+from loadtest.session import Interrupted
 from loadtest.verdict import INVALID, MET, MISSED, Verdict
 
 if TYPE_CHECKING:
@@ -78,6 +79,8 @@ def _search(session: Session, plan: Plan, arguments: argparse.Namespace) -> Find
         verdict = _verdict(search.result)
     except ClientLimit as limit:
         verdict = Verdict(INVALID, (f"this client cannot measure on: {limit}",))
+    except Interrupted:
+        verdict = Verdict(INVALID, ("the search was interrupted before a rate was confirmed",))
     result = search.result
     return {
         "verdict": verdict,

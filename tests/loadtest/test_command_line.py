@@ -107,6 +107,22 @@ def test_an_unknown_model_is_told_before_any_load(image_server: str) -> None:
     assert "unknown model: 'nope'" in finished.stderr
 
 
+def test_an_interrupted_search_is_no_verdict_on_the_server(image_server: str, tmp_path: Path) -> None:
+    """What was seen until then is told, and that no rate was confirmed."""
+    command = [sys.executable, "-m", "loadtest", "search", "--url", image_server, "--rate", "50", "--objective", "1s"]
+    command += ["--no-calibration", "--warm-up", "0", "--metrics-port", "0", "--output", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        wait_for_metric(process.stderr.readline().split()[-1], "loadgen_requests", 20)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=120)
+
+    assert process.returncode == 3, output
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["verdict"] == "invalid"
+    assert summary["findings"]["rate"] is None
+
+
 def test_an_interrupted_run_still_says_what_it_saw(image_server: str, tmp_path: Path) -> None:
     """Ctrl-C ends a long run at once, with its results marked as partial; meanwhile its metrics could be read."""
     command = [sys.executable, "-m", "loadtest", "run", "poisson", "--url", image_server, "--rate", "50"]
