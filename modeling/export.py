@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 import torch
 
 from modeling.command import InputError, Parser, positive, run
+from modeling.comparison import ExportError, largest_difference
 from modeling.ensemble import ensemble_files
 from modeling.files import replacing
 from modeling.model_config import Serving, model_config, warm_sizes
+from modeling.model_format import ModelFormat
 from modeling.servable import InputForm, Precision, Servable
-from modeling.torchscript import ExportError, check_torchscript, save_torchscript
 from modeling.weights import BUNDLED, IMAGENET, load_weights, read_labels
+from modeling.writers import WRITERS
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -53,10 +55,9 @@ class Destination:
                 f"{self.name!r} is no name for a model: take letters, digits, '_', '-' and '.', say with --name"
             )
 
-    @property
-    def model_file(self) -> Path:
-        """The module's path."""
-        return self.repository / self.name / str(self.version) / "model.pt"
+    def model_file(self, model_format: ModelFormat = ModelFormat.TORCHSCRIPT) -> Path:
+        """Return the path of the model's file."""
+        return self.repository / self.name / str(self.version) / model_format.file_name
 
 
 def export_model(
@@ -65,7 +66,7 @@ def export_model(
     destination: Destination,
     serving: Serving = Serving(),  # noqa: B008 - it never changes
 ) -> float:
-    """Write `model.pt`, `labels.txt` and `config.pbtxt`; a failure leaves what was there as it was.
+    """Write the module, `labels.txt` and `config.pbtxt`; a failure leaves what was there as it was.
 
     Returns:
         The largest difference of a probability from the network's own, at any of the batch sizes that are warmed up.
@@ -77,12 +78,12 @@ def export_model(
     servable = Servable(network, facts, serving.form, serving.precision)
     reference = Servable(network, facts, serving.form)
     with tempfile.TemporaryDirectory() as folder:
-        staged = Path(folder) / "model.pt"
-        save_torchscript(servable, facts, staged)
+        staged = Path(folder) / serving.format.file_name
+        exported = WRITERS[serving.format](servable, facts, staged)
         sizes, tolerance = warm_sizes(serving.max_batch_size), serving.precision.tolerance
-        difference = check_torchscript(reference, facts, staged, sizes, tolerance)
+        difference = largest_difference(reference, exported, serving.form, facts.size, sizes, tolerance)
         # A server that looks at the repository in between finds the module before the config that announces it.
-        _place(destination.model_file, staged.read_bytes())
+        _place(destination.model_file(serving.format), staged.read_bytes())
     model_folder = destination.repository / destination.name
     _place(model_folder / "labels.txt", "".join(f"{label}\n" for label in facts.classes).encode())
     _place(model_folder / "config.pbtxt", model_config(destination.name, facts, serving).encode())
@@ -104,25 +105,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def export(options: Namespace) -> int:
     """Export as the options say."""
-    name = DEFAULT_NAMES.get(options.weights, Path(options.weights).stem) if options.name is None else options.name
+    model_format = ModelFormat(options.format)
+    name = _default_name(options.weights, model_format) if options.name is None else options.name
     destination = Destination(options.model_repository, name, options.version)
     network, facts = load_weights(options.weights, read_labels(options.labels) if options.labels else None)
     if options.size:
         facts = replace(facts, size=options.size)
     form, precision = InputForm(options.input), Precision(options.precision)
-    serving = Serving(form, precision, options.max_batch_size, options.instances)
+    if (model_format, precision) == (ModelFormat.ONNX, Precision.BF16):
+        raise InputError("ONNX models are written in fp32 only: leave out --precision or --format")
+    serving = Serving(form, precision, options.max_batch_size, options.instances, model_format)
     try:
         difference = export_model(network, facts, destination, serving)
     except ExportError as error:
         raise InputError(f"nothing was written: {error}") from None
-    ensemble = options.ensemble or ("" if options.name else DEFAULT_ENSEMBLES.get(options.weights, ""))
+    unnamed = options.name is None and model_format is ModelFormat.TORCHSCRIPT
+    ensemble = options.ensemble or (DEFAULT_ENSEMBLES.get(options.weights, "") if unnamed else "")
     if ensemble:
         export_ensemble(ensemble, facts, destination, InputForm(options.input), options.max_batch_size)
     sys.stdout.write(
-        f"{destination.model_file}: {len(facts.classes)} classes, {facts.size}x{facts.size}, batches up to "
-        f"{options.max_batch_size}, at most {difference:.0e} from the network\n"
+        f"{destination.model_file(model_format)}: {len(facts.classes)} classes, {facts.size}x{facts.size}, "
+        f"batches up to {options.max_batch_size}, at most {difference:.0e} from the network\n"
     )
     return 0
+
+
+def _default_name(weights: str, model_format: ModelFormat) -> str:
+    """Name a model after its weights; one in another format stands beside the one in TorchScript."""
+    name = DEFAULT_NAMES.get(weights, Path(weights).stem)
+    return name if model_format is ModelFormat.TORCHSCRIPT else f"{name}_{model_format}"
 
 
 def _place(path: Path, content: bytes) -> None:
@@ -134,16 +145,25 @@ def _place(path: Path, content: bytes) -> None:
 
 
 def _parser() -> Parser:
-    parser = Parser(PROGRAM, "Write a model into a model repository, as TorchScript.")
+    parser = Parser(PROGRAM, "Write a model into a model repository, as TorchScript or ONNX.")
     add = parser.add_argument
     add("--weights", default=BUNDLED, help="bundled (CIFAR-10), imagenet (the authors', downloaded), or a file")
-    add("--name", help="the model's name (default: ca_mobilenetv2, ca_mobilenetv2_imagenet, or the file's name)")
+    add(
+        "--name",
+        help="the model's name (default: ca_mobilenetv2, ca_mobilenetv2_imagenet, or the file's; as ONNX with _onnx)",
+    )
     add("--model-repository", type=Path, default=Path("model_repository"), help="folder to write to")
     add(
         "--input",
         choices=[form.value for form in InputForm],
         default="uint8",
         help="uint8 NHWC or float32 NCHW, 0 to 1",
+    )
+    add(
+        "--format",
+        choices=[model_format.value for model_format in ModelFormat],
+        default="torchscript",
+        help="torchscript, or onnx, which of the servers only Triton runs",
     )
     add(
         "--precision",

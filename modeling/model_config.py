@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from modeling.model_format import ModelFormat
 from modeling.servable import InputForm, Precision
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ input [
 
 _CONFIG = """\
 name: "{name}"
-platform: "pytorch_libtorch"
+platform: "{platform}"
 max_batch_size: {max_batch_size}
 {input}
 # Probabilities: the softmax is inside.
@@ -64,7 +65,7 @@ parameters {{
   key: "CROP_FRACTION"
   value: {{ string_value: "{crop_fraction}" }}
 }}
-# Run once before the model is ready; the first, thrice, is TorchScript's time to optimise the module.
+# Run once before the model is ready; the first, thrice, is an engine's time to optimise the module.
 {warm_ups}
 """
 _NO_COUNT = """\
@@ -74,7 +75,7 @@ _COUNT = """\
 # As many executions at a time, with one thread each.
 instance_group [ {{ kind: KIND_CPU count: {count} }} ]
 parameters {{
-  key: "INTRA_OP_THREAD_COUNT"
+  key: "{threads_parameter}"
   value: {{ string_value: "1" }}
 }}"""
 _WARM_UP = (
@@ -94,12 +95,14 @@ class Serving:
         precision: What it computes in.
         max_batch_size: The most images in one batch.
         instances: How many batches are executed at a time; None leaves that to the server.
+        format: What its file is.
     """
 
     form: InputForm = InputForm.UINT8
     precision: Precision = Precision.FP32
     max_batch_size: int = 8
     instances: int | None = None
+    format: ModelFormat = ModelFormat.TORCHSCRIPT
 
 
 def model_config(name: str, facts: ModelFacts, serving: Serving) -> str:
@@ -114,16 +117,23 @@ def model_config(name: str, facts: ModelFacts, serving: Serving) -> str:
     dims = ", ".join(map(str, serving.form.shape(facts.size)))
     return _CONFIG.format(
         name=name,
+        platform=serving.format.platform,
         max_batch_size=serving.max_batch_size,
         input=template.format(dims=dims),
         classes=len(facts.classes),
-        instances=(_COUNT if serving.instances else _NO_COUNT).format(count=serving.instances),
+        instances=_instances(serving),
         crop_fraction=facts.crop_fraction,
         warm_ups="\n".join(
             _WARM_UP.format(size=size, count=3 if size == 1 else 1, data_type=_DATA_TYPES[serving.form], dims=dims)
             for size in warm_sizes(serving.max_batch_size)
         ),
     )
+
+
+def _instances(serving: Serving) -> str:
+    if serving.instances is None:
+        return _NO_COUNT.format()
+    return _COUNT.format(count=serving.instances, threads_parameter=serving.format.threads_parameter)
 
 
 def warm_sizes(max_batch_size: int) -> list[int]:

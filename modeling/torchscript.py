@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from modeling.command import InputError
+from modeling.comparison import largest_difference, noise
 from modeling.facts import ModelFacts
 from modeling.servable import InputForm, Precision, Servable
 
@@ -22,13 +23,9 @@ _FACTS_FILE = "coordserve.json"  # inside the module's archive
 _FORM_FILE = "coordserve.input"
 
 
-class ExportError(Exception):
-    """The exported module does not compute what the network computes."""
-
-
 def save_torchscript(servable: Servable, facts: ModelFacts, path: Path) -> None:
     """Trace and freeze a servable network (which folds its batch normalisation) and write it, with its facts inside."""
-    example = servable.form.from_pixels(_noise(2, facts.size))
+    example = servable.form.from_pixels(noise(2, facts.size))
     with torch.inference_mode(), _torchscript():
         traced = torch.jit.trace(servable, example, check_trace=False)  # type: ignore[no-untyped-call]
         frozen = torch.jit.freeze(traced)
@@ -78,24 +75,7 @@ def check_torchscript(
         ExportError: A shape or a probability differs.
     """
     module, _, form = load_torchscript(path)
-    largest = 0.0
-    with torch.inference_mode():
-        for batch_size in batch_sizes:
-            images = form.from_pixels(_noise(batch_size, facts.size))
-            expected, found = servable(images), module(images)
-            if found.shape != expected.shape or found.dtype != torch.float32:
-                raise ExportError(f"a batch of {batch_size} gave {found.dtype} {list(found.shape)}")
-            difference = float((found - expected).abs().max())
-            if not difference <= tolerance:  # unlike its opposite, this is true of what is not a number
-                raise ExportError(f"a batch of {batch_size} differs from the network by {difference:.1e}")
-            largest = max(largest, difference)
-    return largest
-
-
-def _noise(count: int, size: int) -> Tensor:
-    """Return the same pixels each time, uint8 [count, size, size, 3]."""
-    generator = torch.Generator().manual_seed(count)
-    return torch.randint(0, 256, (count, size, size, 3), dtype=torch.uint8, generator=generator)
+    return largest_difference(servable, module, form, facts.size, batch_sizes, tolerance)
 
 
 @contextmanager

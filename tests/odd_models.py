@@ -376,7 +376,7 @@ BROKEN = (
         "scalar_twice", 10, 'Message type "inference.ModelConfig" should not have multiple', added="max_batch_size: 2"
     ),
     _both("wrong_name", 10, 'name is "other", but the directory is "wrong_name"', added='name: "other"'),
-    _both("platform", 1, 'platform "onnxruntime_onnx" is not served here', "pytorch_libtorch", "onnxruntime_onnx"),
+    _both("platform", 1, 'platform "other" is not served here', "pytorch_libtorch", "other"),
     _both("backend", 1, 'backend "other" is not served here', 'platform: "pytorch_libtorch"', 'backend: "other"'),
     _both("negative", 2, "max_batch_size must be 0 or more", "max_batch_size: 2", "max_batch_size: -1"),
     _both("no_type", 3, 'input "INPUT__0": data type INVALID cannot be served', "data_type: TYPE_UINT8", ""),

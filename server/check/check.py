@@ -74,6 +74,8 @@ class _Check:
         if self._config is None:
             yield replace(self._own_error(), servers=Servers.TRITON)
             return
+        if code.is_for_triton_alone(self._config):
+            return  # its rules are not PyTorch's
         error, warning = Severity.ERROR, Severity.WARNING
         if code.has_no_module(self._config):
             if self._attempt.error:

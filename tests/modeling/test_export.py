@@ -14,10 +14,11 @@ from tritonclient.grpc import model_config_pb2
 
 from modeling.checkpoint import save_checkpoint
 from modeling.command import InputError
+from modeling.comparison import ExportError
 from modeling.export import Destination, export_model, main
 from modeling.model_config import Serving, warm_sizes
 from modeling.servable import InputForm, Precision, Servable
-from modeling.torchscript import ExportError, check_torchscript, load_torchscript, save_torchscript
+from modeling.torchscript import check_torchscript, load_torchscript, save_torchscript
 from modeling.weights import BUNDLED_FILE
 from server.check.check import check_repository
 
@@ -102,8 +103,8 @@ def test_export_again(tmp_path: Path, facts: ModelFacts, trained: Trained) -> No
     """Exporting over a version replaces its module in one step and leaves files that stay the same alone."""
     destination = Destination(tmp_path, "tiny")
     export_model(trained(facts), facts, destination)
-    held_open = destination.model_file.open("rb")
-    old_module, old_config = destination.model_file.read_bytes(), (tmp_path / "tiny/config.pbtxt").stat().st_ino
+    held_open = destination.model_file().open("rb")
+    old_module, old_config = destination.model_file().read_bytes(), (tmp_path / "tiny/config.pbtxt").stat().st_ino
     changed = trained(facts)
     with torch.no_grad():
         changed.classifier[1].bias.add_(torch.tensor([0.0, 0.5, 1.0]))  # type: ignore[operator]
@@ -111,7 +112,7 @@ def test_export_again(tmp_path: Path, facts: ModelFacts, trained: Trained) -> No
 
     with held_open:
         assert held_open.read() == old_module
-    assert destination.model_file.read_bytes() != old_module
+    assert destination.model_file().read_bytes() != old_module
     assert (tmp_path / "tiny/config.pbtxt").stat().st_ino == old_config
     assert tree(tmp_path) == {"tiny/1/model.pt", "tiny/config.pbtxt", "tiny/labels.txt"}
 
