@@ -1,0 +1,53 @@
+"""Facts say which network weights are for, also those from before there was a choice."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from modeling.checkpoint import load_checkpoint
+from modeling.command import InputError
+from modeling.facts import ModelFacts
+from modeling.network import MobileNetV2, MobileNeXt, ShuffleNetV2
+from modeling.weights import BUNDLED_FILE
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@pytest.mark.parametrize(
+    ("network", "kind"), [("mobilenetv2", MobileNetV2), ("mobilenext", MobileNeXt), ("shufflenetv2", ShuffleNetV2)]
+)
+def test_network(network: str, kind: type[nn.Module]) -> None:
+    """The network that is named is built, with the attention and the classes that are named."""
+    facts = ModelFacts(("a", "b"), 32, network=network, width=0.1, attention="simam")
+    built = ModelFacts.from_json(facts.to_json()).build()
+
+    assert type(built) is kind
+    assert "SimAM" in {type(module).__name__ for module in built.modules()}
+
+
+def test_older_facts() -> None:
+    """Facts that name no network are MobileNetV2's."""
+    fields = json.loads(ModelFacts(("a", "b"), 32).to_json())
+    del fields["network"]
+
+    assert type(ModelFacts.from_json(json.dumps(fields)).build()) is MobileNetV2
+
+
+def test_bundled_names() -> None:
+    """The bundled file's names are the network's."""
+    state, facts = load_checkpoint(BUNDLED_FILE)
+
+    assert facts.build().state_dict().keys() == state.keys()
+
+
+@pytest.mark.parametrize(("field", "value"), [("network", "resnet"), ("attention", "magic")])
+def test_unknown_names(field: str, value: str) -> None:
+    """A name that is not in the registry is refused, with those that are."""
+    text = json.dumps({"classes": ["a", "b"], "size": 32, "mean": [0, 0, 0], "std": [1, 1, 1], field: value})
+
+    with pytest.raises(InputError, match=f"{field} '{value}' is not one of .*, "):
+        ModelFacts.from_json(text)
