@@ -38,6 +38,12 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(file)
 
 
+def _workers(count: int) -> list[str]:
+    """Options for workers that find their master, whoever else on this machine runs a Locust on the usual port."""
+    port = str(_free_port())
+    return ["--processes", str(count), "--master-port", port, "--master-bind-port", port]
+
+
 def locust(*arguments: str, files: str = _LOCUSTFILE) -> subprocess.CompletedProcess[str]:
     """Run Locust without its web interface."""
     command = [sys.executable, "-m", "locust", "-f", files, "--headless", "--only-summary", *arguments]
@@ -60,7 +66,7 @@ def test_agrees_with_the_other_generator(tmp_path: Path, image: str) -> None:
     """At the same rate to the same server both see the same p50 and offer the same rate, workers or not."""
     with null_server(*_SERVICE) as url:
         locust("--host", url, "--images", image, *_LOAD, "--output", str(tmp_path / "one"))
-        locust("--host", url, "--images", image, *_LOAD, "--processes", "2", "--output", str(tmp_path / "two"))
+        locust("--host", url, "--images", image, *_LOAD, *_workers(2), "--output", str(tmp_path / "two"))
         own(
             *("poisson", "--url", url, "--images", image, "--rate", "100", "--duration", "6s", "--no-calibration"),
             *("--warm-up", "0", "--output", str(tmp_path / "own")),
@@ -159,7 +165,7 @@ def _tells_of_answers(points: str) -> bool:
 def test_shows_the_test_while_it_runs(image: str) -> None:
     """The page of the web interface and Prometheus's metrics tell of the requests, those of workers included."""
     web, metrics = _free_port(), _free_port()
-    command = [sys.executable, "-m", "locust", "-f", _LOCUSTFILE, "--autostart", "--processes", "2", "--images", image]
+    command = [sys.executable, "-m", "locust", "-f", _LOCUSTFILE, "--autostart", *_workers(2), "--images", image]
     command += ["--users", "20", "--spawn-rate", "20", "--web-host", "127.0.0.1", "--web-port", str(web)]
     command += ["--metrics-port", str(metrics)]
     with null_server() as url, contextlib.closing(ServerProcess([*command, "--host", url])) as process:

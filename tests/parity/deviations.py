@@ -96,10 +96,6 @@ DEVIATIONS = {
     "warm-up: load with a warm-up whose file is short": Deviation(
         "INVALID_ARGUMENT: load failed for model 'warm_file': model_warmup: input \"INPUT__0\" needs 4 bytes", WARM_UP
     ),
-    "warm-up: load with a warm-up that fails": Deviation(
-        "INVALID_ARGUMENT: load failed for model 'warm_failure': failed to run warmup sample 'sample': builtins.Value",
-        PRIVATE,
-    ),
     "warm-up: statistics": Deviation(
         'model_stats {\n  name: "warm"\n  version: "1"\n  inference_stats {\n    success {\n    }', NOBODYS
     ),

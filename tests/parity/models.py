@@ -197,14 +197,12 @@ def write_warm_ups(directory: Path) -> None:
         "warm_nothing": "",
         "warm_type": (numbers % "zero_data: true").replace("INT32", "INT64"),
         "warm_file": numbers % 'input_data_file: "short"',
-        "warm_failure": numbers % 'input_data_file: "negative"',
     }
     for name, inputs in warm_ups.items():
         _write_model(directory / name, WORK.replace('"work"', f'"{name}"') + WARM_UP % inputs, Work())
         data = directory / name / "warmup"
         data.mkdir()
         (data / "short").write_bytes(b"123")
-        (data / "negative").write_bytes(struct.pack("<i", -1))
 
 
 def write_waiting_model(directory: Path) -> Door:

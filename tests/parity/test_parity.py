@@ -178,8 +178,10 @@ def test_a_reload_moves_no_counter(explicit: Pair, tmp_path_factory: pytest.Temp
         path.touch()  # else Triton does nothing
     before, reloaded, unloaded = [], [], []
     for server in (explicit.triton, explicit.ours):
+        expected = _successes(server, "tensors") + 1
         ask(server, "ModelInfer", infer(*tensors(), model="tensors"))
-        before.append(_successes(server, "tensors"))
+        _wait_until_counted(server, "tensors", expected)
+        before.append(expected)
         ask(server, "RepositoryModelLoad", pb.RepositoryModelLoadRequest(model_name="tensors"))
         reloaded.append(_successes(server, "tensors"))
         ask(server, "RepositoryModelUnload", pb.RepositoryModelUnloadRequest(model_name="tensors"))
@@ -195,6 +197,14 @@ def _successes(server: Server, model: str) -> float:
     samples = _families(server)["nv_inference_request_success"].samples
     [count] = [sample.value for sample in samples if sample.labels["model"] == model]
     return float(count)
+
+
+def _wait_until_counted(server: Server, model: str, expected: float) -> None:
+    """Triton counts a request after it has answered it."""
+    end = time.monotonic() + TIMEOUT_SECONDS
+    while (found := _successes(server, model)) != expected:
+        assert time.monotonic() < end, f"{found} successes are counted and not {expected}"
+        time.sleep(0.05)
 
 
 def wait_until_unloaded(server: Server) -> None:
