@@ -49,7 +49,7 @@ def count(network: str, width: float, attention: str) -> tuple[float, float]:
 
 @pytest.mark.parametrize("row", MOBILENETV2, ids=lambda row: f"{row.width}-{row.attention}")
 def test_mobilenetv2(row: Row) -> None:
-    """MobileNetV2 has the parameters and M-Adds that are printed for each attention at each width, to the last digit."""
+    """MobileNetV2 has the parameters and M-Adds printed for each attention and width, to the last digit."""
     parameters, multiply_adds = count("mobilenetv2", row.width, row.attention)
     digits = len(row.parameters.partition(".")[2])
 
