@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -172,6 +173,20 @@ def test_a_client_at_its_limit_ends_the_search() -> None:
 
     assert tries == [20, 40, 40, 40]
     assert [item.rate for item in search.result.probed] == [20]
+
+
+def test_a_server_that_misses_without_the_client_s_lag_has_missed() -> None:
+    """A client that an overloaded machine delays by some milliseconds has still seen answers that take a second."""
+
+    def probe(rate: float, seconds: float, seed: int) -> Run:
+        due = schedule.poisson(rate, seconds, seed)
+        lag, service = (0.02, 1.0) if rate > 50 else (0.0, 0.01)
+        run = _run(due, due + lag + service, seconds, rate)
+        return replace(run, trace=replace(run.trace, sent=due + lag))
+
+    rate = Search(probe, _OBJECTIVE, _QUICK).run().rate
+    assert rate is not None
+    assert 47 < rate <= 50
 
 
 def test_says_before_any_load_that_time_and_rate_are_too_little() -> None:
