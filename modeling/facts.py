@@ -28,6 +28,8 @@ class ModelFacts:
         network: A name in `network.NETWORKS`; older files say none, and mean MobileNetV2.
         width: The network's width multiplier.
         attention: A name in `attention.ATTENTION`.
+        enlargement: How many times larger, along each side, the network sees the input. Images of few pixels need it:
+            the network's last activations have a thirty-second of what it sees along each side.
         crop_fraction: Share of the shorter side that the centre crop keeps, in (0, 1].
         mean: What is subtracted from red, green and blue between 0 and 1.
         std: What they are divided by then.
@@ -41,6 +43,7 @@ class ModelFacts:
     network: str = "mobilenetv2"
     width: float = 1.0
     attention: str = "ca"
+    enlargement: int = 1
     crop_fraction: float = 1.0
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
@@ -53,8 +56,10 @@ class ModelFacts:
             raise InputError(f"network {self.network!r} is not one of {', '.join(NETWORKS)}")
         if self.attention not in ATTENTION:
             raise InputError(f"attention {self.attention!r} is not one of {', '.join(ATTENTION)}")
-        if not self.classes or self.size < 1 or self.width <= 0 or not 0 < self.crop_fraction <= 1:
-            raise InputError("classes, size, width and crop fraction must be positive, the last at most 1")
+        if not self.classes or min(self.size, self.enlargement) < 1 or self.width <= 0:
+            raise InputError("classes, size, enlargement and width must be positive")
+        if not 0 < self.crop_fraction <= 1:
+            raise InputError("crop fraction must be positive and at most 1")
 
     def build(self) -> nn.Module:
         """Build the network that these facts describe, with fresh weights."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 from torch.fx.experimental.optimization import fuse
+from torch.nn import functional
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 if TYPE_CHECKING:
@@ -69,11 +70,11 @@ class Normalisation(nn.Module):
 
 
 class Servable(nn.Module):
-    """Normalisation, network and softmax in one module.
+    """Normalisation, enlargement, network and softmax in one module.
 
     Args:
         network: [N, 3, H, W] to logits [N, classes].
-        facts: How its input is normalised.
+        facts: How its input is normalised and enlarged.
         form: How its callers give images.
         precision: What it computes in; the network itself stays as it is.
     """
@@ -88,6 +89,7 @@ class Servable(nn.Module):
         super().__init__()
         self.form = form
         self.precision = precision
+        self.enlargement = facts.enlargement
         self.normalisation = Normalisation(facts, 255 if form is InputForm.UINT8 else 1)
         # Folded before it is rounded, a batch normalisation costs half the error.
         self.network = fuse(network.eval()).to(torch.bfloat16) if precision is Precision.BF16 else network
@@ -100,5 +102,8 @@ class Servable(nn.Module):
         if self.form is InputForm.UINT8:
             images = images.permute(0, 3, 1, 2).float()  # [N, 3, H, W]; the channels stay innermost in memory
         images = images.contiguous(memory_format=torch.channels_last)
-        logits: Tensor = self.network(self.normalisation(images).to(self.precision.dtype))
+        images = self.normalisation(images)
+        if self.enlargement > 1:
+            images = functional.interpolate(images, scale_factor=float(self.enlargement), mode="bilinear")
+        logits: Tensor = self.network(images.to(self.precision.dtype))
         return logits.float().softmax(dim=1)

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from modeling.attention import ATTENTION
 from modeling.checkpoint import as_stored, load_strictly, save_checkpoint
-from modeling.command import INTERRUPTED, InputError, Parser, run
+from modeling.command import INTERRUPTED, InputError, Parser, positive, run
 from modeling.evaluation import top_k_accuracy
 from modeling.facts import ModelFacts
 from modeling.interruption import interruption
@@ -49,9 +49,12 @@ def train(options: Namespace) -> int:
         raise InputError(f"{options.output} holds a run already; go on with --resume or give another --output")
     recipe = Recipe(**{field.name: getattr(options, field.name) for field in fields(Recipe)})
     training, test = _read_data(options)
-    given = {name: getattr(options, name) for name in ("network", "width", "attention", "crop_fraction")}
+    given = {name: getattr(options, name) for name in ("network", "width", "attention", "enlargement", "crop_fraction")}
     facts = ModelFacts(
-        training.classes, recipe.sizes[-1], **given, recipe={**asdict(recipe), "weights": options.weights}
+        training.classes,
+        _served_size(recipe, options.enlargement),
+        **given,
+        recipe={**asdict(recipe), "weights": options.weights},
     )
     start = _start(options.weights, facts) if options.weights else None
     trainer = Trainer(facts, *training.decode(facts.size, facts.crop_fraction), recipe, start)
@@ -123,6 +126,14 @@ def _read_data(options: Namespace) -> tuple[LabelledImages, LabelledImages]:
     return (training, test) if test else training.hold_out(options.held_out_share, options.seed)
 
 
+def _served_size(recipe: Recipe, enlargement: int) -> int:
+    """Return the size of the images that callers send: the last one that the network sees, before the enlargement."""
+    size, rest = divmod(recipe.sizes[-1], enlargement)
+    if rest:
+        raise InputError(f"the last size, {recipe.sizes[-1]}, is not a multiple of the enlargement, {enlargement}")
+    return size
+
+
 def _sizes(text: str) -> tuple[int, ...]:
     return tuple(int(size) for size in text.split(","))
 
@@ -140,6 +151,9 @@ def _parser() -> Parser:
     parser.add_argument("--network", choices=NETWORKS, default="mobilenetv2", help="the network")
     parser.add_argument("--attention", choices=ATTENTION, default="ca", help="attention in the network's blocks")
     parser.add_argument("--width", type=float, default=1.0, help="multiplies the network's channels")
+    parser.add_argument(
+        "--enlargement", type=positive, default=1, help="how many times larger, per side, the network sees its input"
+    )
     parser.add_argument(
         "--crop-fraction", type=float, default=1.0, help="share of the shorter side that the crop keeps"
     )

@@ -34,7 +34,9 @@ class Recipe:
 
     epochs: int = _setting(12, "passes over the training images")
     batch_size: int = _setting(128, "images a step")
-    sizes: tuple[int, ...] = _setting((48, 64), "image sizes for equal shares of the run; the last is the served one")
+    sizes: tuple[int, ...] = _setting(
+        (48, 64), "sizes at which the network sees the images, for equal shares of the run"
+    )
     learning_rate: float = _setting(3e-3, "AdamW's highest learning rate")
     warm_up: float = _setting(0.15, "share of the run over which the learning rate rises, to fall as a cosine after")
     weight_decay: float = _setting(0.05, "AdamW's decay of kernels and matrices")
@@ -102,7 +104,7 @@ class Trainer:
 
     @property
     def size(self) -> int:
-        """The image size of the next step, in pixels."""
+        """The size at which the network sees the images of the next step, in pixels."""
         return self.recipe.size_at(self.step / self.steps)
 
     def train_step(self) -> float:
