@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from modeling.command import InputError, Parser, positive, run
+from modeling.command import InputError, run
 from modeling.comparison import ExportError, largest_difference
 from modeling.ensemble import ensemble_files
+from modeling.export_options import export_parser, fresh
 from modeling.files import replacing
 from modeling.model_config import Serving, model_config, warm_sizes
 from modeling.model_format import ModelFormat
@@ -99,16 +100,18 @@ def export_ensemble(name: str, facts: ModelFacts, network: Destination, form: In
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    options = _parser().parse_args(arguments)
+    options = export_parser(PROGRAM).parse_args(arguments)
     return run(PROGRAM, lambda: export(options))
 
 
 def export(options: Namespace) -> int:
     """Export as the options say."""
     model_format = ModelFormat(options.format)
-    name = _default_name(options.weights, model_format) if options.name is None else options.name
-    destination = Destination(options.model_repository, name, options.version)
-    network, facts = load_weights(options.weights, read_labels(options.labels) if options.labels else None)
+    made = fresh(options)
+    name = _default_name(made.name if made else options.weights, model_format)
+    destination = Destination(options.model_repository, name if options.name is None else options.name, options.version)
+    labels = read_labels(options.labels) if options.labels else None
+    network, facts = made.build(labels) if made else load_weights(options.weights, labels)
     if options.size:
         facts = replace(facts, size=options.size)
     form, precision = InputForm(options.input), Precision(options.precision)
@@ -142,55 +145,6 @@ def _place(path: Path, content: bytes) -> None:
         return
     with replacing(path) as temporary:
         temporary.write_bytes(content)
-
-
-def _parser() -> Parser:
-    parser = Parser(PROGRAM, "Write a model into a model repository, as TorchScript or ONNX.")
-    add = parser.add_argument
-    add("--weights", default=BUNDLED, help="bundled (CIFAR-10), imagenet (the authors', downloaded), or a file")
-    add(
-        "--name",
-        help="the model's name (default: ca_mobilenetv2, ca_mobilenetv2_imagenet, or the file's; as ONNX with _onnx)",
-    )
-    add("--model-repository", type=Path, default=Path("model_repository"), help="folder to write to")
-    add(
-        "--input",
-        choices=[form.value for form in InputForm],
-        default="uint8",
-        help="uint8 NHWC or float32 NCHW, 0 to 1",
-    )
-    add(
-        "--format",
-        choices=[model_format.value for model_format in ModelFormat],
-        default="torchscript",
-        help="torchscript, or onnx, which of the servers only Triton runs",
-    )
-    add(
-        "--precision",
-        choices=[precision.value for precision in Precision],
-        default="fp32",
-        help="what the network computes in; bf16 is fast where the processor has its instructions",
-    )
-    add(
-        "--instances",
-        type=positive,
-        help="batches executed at a time, one thread each; for Triton, which runs one if this is not given",
-    )
-    add("--labels", type=Path, help="file with one label a line, in place of the known ones")
-    add(
-        "--size",
-        type=positive,
-        help="height and width of the input in pixels (default: what the weights were trained for)",
-    )
-    add(
-        "--ensemble",
-        metavar="NAME",
-        help="write an ensemble, too, which takes encoded images (default: classify_image or classify_imagenet, unless"
-        " --name is given)",
-    )
-    add("--max-batch-size", type=positive, default=8, help="the most images in one batch")
-    add("--version", type=positive, default=1, help="the model's version")
-    return parser
 
 
 if __name__ == "__main__":
