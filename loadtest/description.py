@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from loadtest.report.sentence import state
+
 _SHOWN = ("p50", "p90", "p95", "p99", "p999", "max")
 
 
@@ -11,7 +13,11 @@ def describe(summary: dict[str, Any]) -> str:
     """The summary as text."""
     runs = summary["runs"]
     lines = [*_table(runs)] if len(runs) > 1 else [*_single(summary)]
-    lines += [f"{name.replace('_', ' ')}: {_value(value)}" for name, value in summary["findings"].items()]
+    told = state(summary) if summary["scenario"] == "search" else None
+    if told:
+        lines += ["", told.sentence, *told.details]
+    else:
+        lines += [f"{name.replace('_', ' ')}: {_value(value)}" for name, value in summary["findings"].items()]
     if bad := runs[summary["headline"]]["bad_input"]:
         lines.append(f"bad input: {bad['refused']} of {bad['requests']} refused as it should be")
     if summary["partial"]:

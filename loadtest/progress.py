@@ -25,6 +25,7 @@ class Progress:
         trace: What has ended so far.
         in_flight: Requests that were sent and have not ended.
         client_cpu: CPU share of the senders together since the last look; 1.0 is a whole core.
+        outlook: What is known of the whole that the run is part of, for example how long it takes on; may be empty.
     """
 
     run: int
@@ -37,6 +38,7 @@ class Progress:
     trace: Trace
     in_flight: int
     client_cpu: float
+    outlook: str = ""
 
 
 Observer: TypeAlias = Callable[[Progress], None]

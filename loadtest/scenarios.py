@@ -27,7 +27,8 @@ _SWEEP = (1, 2, 4, 8, 16, 32)
 _OFFLINE_CALLERS_PER_BATCH = 2
 _PEAK_SHARES = (0.25, 0.5, 0.75, 0.9)
 _OVERLOAD = 1.5
-_PEAK_SECONDS = 10.0
+PEAK_SECONDS = 10.0
+"""For how long `find_peak` lets callers wait for answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +178,7 @@ def find_peak(session: Session, plan: Plan) -> float:
         session.warm_up(plan.rate / 2)
         return plan.rate
     _warm_up_closed(session)
-    run = session.closed_loop(_offline_callers(session), _PEAK_SECONDS, label="peak", judged=False)
+    run = session.closed_loop(_offline_callers(session), PEAK_SECONDS, label="peak", judged=False)
     return float(np.count_nonzero(run.trace.ok)) / run.seconds
 
 

@@ -1,119 +1,37 @@
 """The highest rate at which an objective is met: probed, narrowed down, and confirmed with arrivals not seen before.
 
 A probe has three answers (`early_stopping.Decision`): one that is open is made longer, and one that stays open counts
-as missed, since a promise must be shown. MLPerf's LoadGen finds its peak by bisection alone and trusts every probe
-(loadgen/loadgen.cc, FindPeakPerformance), although one at a lower rate may miss what a higher one met; here rates below
-the answer are probed, too. Waits of neighbours in a queue are alike, so that short probes err more than their numbers
-of requests say: the confirmations are longer.
+as missed. MLPerf's LoadGen finds its peak by bisection alone and trusts every probe (loadgen/loadgen.cc,
+FindPeakPerformance), although one at a lower rate may miss what a higher one met; here rates below the answer have to
+meet the objective, too. Waits of neighbours in a queue are alike, so that short probes err more than their numbers of
+requests say: the confirmations are longer.
+
+A rate that the client cannot measure bounds the search from above as one that misses does. The answer then is the
+highest rate below it, and says that the deployment carries at least so much. Time bounds it, too: what is left of it is
+kept for confirmations, so that a rate is narrowed down less closely rather than not confirmed.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+import time
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from loadtest import early_stopping
-from loadtest.early_stopping import Decision
-from loadtest.validity import conditions
+from loadtest.probing import OutOfTime, Prober
+from loadtest.search_result import SearchResult
+from loadtest.search_settings import check_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from loadtest.objective import Objective
-    from loadtest.run import Run
+    from loadtest.probing import Probe
+    from loadtest.search_result import ProbedRate
+    from loadtest.search_settings import SearchSettings
 
-Probe: TypeAlias = "Callable[[float, float, int], Run]"
-"""Makes a run of Poisson arrivals of a rate (requests a second), a length (seconds) and a seed."""
-
-_GUARDS = (0.85, 0.7)  # rates below the answer, relative to it, that have to meet the objective, too
-_STEP_DOWN = 0.95  # after a confirmation that failed
-_TRIES = 3  # of a run that the client or its machine spoiled
-# Conditions that a run need not hold: what could not be sent because too many waited is the server's miss; and where a
-# server misses even without the client's lag, that lag changes nothing.
-_FORGIVEN = ("offered", "client lag")
-_MARGIN = 2.0  # requests of a probe, relative to the least that could show the objective
-
-
-class ClientLimit(Exception):  # noqa: N818 - it says whose limit it is
-    """The client cannot measure a rate; what it would say of the server is not to be believed."""
-
-
-@dataclass(frozen=True, slots=True)
-class SearchSettings:
-    """How to search.
-
-    Attributes:
-        first_rate: Where to begin, requests a second.
-        lowest_rate: Nothing is searched below it: the least that a deployment has to carry.
-        resolution: Highest ratio of the lowest rate that misses to the highest that meets, above 1.
-        least_seconds: The length of a probe where its rate does not ask for a longer one.
-        most_seconds: The longest that one rate is probed before it counts as missed.
-        confirmations: Runs with fresh seeds at the answer, each of which must meet the objective.
-        confirm_seconds: The least length of these.
-        seed: The first probe's; the others count on from it.
-    """
-
-    first_rate: float
-    lowest_rate: float = 0.5
-    resolution: float = 1.05
-    least_seconds: float = 10.0
-    most_seconds: float = 120.0
-    confirmations: int = 3
-    confirm_seconds: float = 60.0
-    seed: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class ProbedRate:
-    """What was found at one rate, in the order of probing.
-
-    Attributes:
-        rate: Requests a second.
-        decision: Whether the objective is met; never open.
-        requests: That were sent, over all runs at this rate.
-        misses: Requests among them that were not answered rightly within the limit.
-        purpose: "find", "guard" or "confirm".
-    """
-
-    rate: float
-    decision: Decision
-    requests: int
-    misses: int
-    purpose: str
-
-
-@dataclass(slots=True)
-class SearchResult:
-    """The answer.
-
-    Attributes:
-        rate: The highest rate that was confirmed; None when even the lowest one missed, or the search did not end.
-        missed_rate: The lowest rate above it that missed; None when there was none.
-        probed: All rates in the order in which they were probed.
-    """
-
-    rate: float | None = None
-    missed_rate: float | None = None
-    probed: list[ProbedRate] = field(default_factory=list)
-
-
-def check_time(objective: Objective, settings: SearchSettings) -> float:
-    """The lowest rate at which the time for one rate is enough to show the objective, requests a second.
-
-    Raises:
-        ValueError: The search would begin below it.
-    """
-    needed = objective.least_requests / settings.most_seconds
-    first = max(settings.first_rate, settings.lowest_rate)
-    if first < needed:
-        raise ValueError(
-            f"{settings.most_seconds:g} s at {first:.3g}/s cannot show p{100 * objective.quantile:g}: it takes "
-            f"{objective.least_requests} requests, at least {needed:.3g}/s"
-        )
-    return needed
+# Ranges below the answer, relative to it, in each of which a rate has to meet the objective, too.
+_GUARDED = ((0.78, 0.92), (0.62, 0.78))
+_ROUNDING = 1 + 1e-9
 
 
 class Search:
@@ -125,114 +43,153 @@ class Search:
         objective: Objective,
         settings: SearchSettings,
         tell: Callable[[ProbedRate], None] = lambda _probed: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Prepare, and send nothing yet; `tell` hears of every rate that has been probed.
+        """Prepare, and send nothing yet; the time begins.
+
+        Args:
+            probe: Offers a rate.
+            objective: To be met.
+            settings: How to search.
+            tell: Hears of every rate that has been probed.
+            clock: In seconds.
 
         Raises:
             ValueError: See `check_time`.
         """
         self.result = SearchResult()
         self._tell = tell
-        self._probe = probe
         self._objective = objective
         self._settings = settings
         self._lowest_rate = max(settings.lowest_rate, check_time(objective, settings))
-        self._seed = settings.seed
+        self._prober = Prober(probe, objective, settings, clock)
+        self._confirmed = 0
+        self._range: tuple[float | None, float | None] = (None, None)
+        self._left_at_end = settings.time_seconds
 
     def run(self) -> SearchResult:
-        """Search to the end.
-
-        Raises:
-            ClientLimit: The client cannot measure a rate that has to be probed.
-        """
-        met, missed = self._bracket(self._settings.first_rate)
-        while met is not None:
-            met = self._narrow(met, missed)
-            if (low := self._first_guard_that_misses(met)) is not None:
-                met, missed = self._bracket(low * _STEP_DOWN, missed=low)
-            elif self._confirmed(met):
-                self.result.rate = met
-                return self.result
-            else:
-                self.result.missed_rate = met
-                met, missed = self._bracket(met * _STEP_DOWN, missed=met)
+        """Search to the end, or until the time is over."""
+        try:
+            self._run()
+        except OutOfTime:
+            self.result.out_of_time = True
         return self.result
 
-    def _bracket(self, rate: float, missed: float | None = None) -> tuple[float | None, float | None]:
-        """A rate that meets the objective and a higher one that misses it; no first one if even the lowest misses."""
+    def outlook(self) -> str:
+        """Between which rates the answer is, and how long it takes on, for a person."""
+        low, high = self._range
+        between = f"{low:.4g}/s and more" if low and not high else f"{low or 0:.4g} to {high:.4g}/s" if high else ""
+        left = self._prober.seconds_left()
+        expected = f"about {_minutes(left - self._left_at_end)} min left, at most {_minutes(left)}"
+        return f"{between}, {expected}" if between else expected
+
+    def _run(self) -> None:
+        met, beyond = self._bracket(self._settings.first_rate)
+        while met is not None:
+            met, beyond = self._narrow(met, beyond)
+            failed = self._failed_guard(met) or self._failed_confirmation(met)
+            if failed is None:
+                self.result.rate, self.result.beyond = met, beyond
+                self.result.out_of_time = not self._close(met, beyond)
+                return
+            met, beyond = self._below(failed)
+        self.result.beyond = beyond
+
+    def _bracket(self, rate: float, beyond: ProbedRate | None = None) -> tuple[float | None, ProbedRate | None]:
+        """A rate that meets the objective and a higher one that does not; no first one if even the lowest does not."""
         rate = max(rate, self._lowest_rate)
-        while not self._meets(rate, "find"):
-            missed = rate
+        while not (probed := self._probe(rate, "find")).met:
+            beyond = probed
             if rate == self._lowest_rate:
-                return None, missed
+                return None, beyond
             rate = max(rate / 2, self._lowest_rate)
-        while missed is None:
-            if self._meets(2 * rate, "find"):
+            self._range = None, beyond.rate
+        while beyond is None and self._time_to_look(2 * rate, rate):
+            self._range = rate, None
+            if (probed := self._probe(2 * rate, "find")).met:
                 rate *= 2
             else:
-                missed = 2 * rate
-        return rate, missed
+                beyond = probed
+        return rate, beyond
 
-    def _narrow(self, met: float, missed: float | None) -> float:
-        """Bisect, in logarithms, until the two rates are close; the higher one is noted."""
-        while missed is not None and missed / met > self._settings.resolution:
-            middle = math.sqrt(met * missed)
-            if self._meets(middle, "find"):
+    def _narrow(self, met: float, beyond: ProbedRate | None) -> tuple[float, ProbedRate | None]:
+        """Bisect, in logarithms, until the two rates are close."""
+        while beyond is not None and not self._close(met, beyond):
+            middle = math.sqrt(met * beyond.rate)
+            if not self._time_to_look(middle, met):
+                break
+            self._range = met, beyond.rate
+            if (probed := self._probe(middle, "find")).met:
                 met = middle
             else:
-                missed = middle
-        self.result.missed_rate = missed
-        return met
+                beyond = probed
+        self._range = met, beyond.rate if beyond else None
+        return met, beyond
 
-    def _first_guard_that_misses(self, rate: float) -> float | None:
-        rates = (rate * share for share in _GUARDS if rate * share > self._lowest_rate)
-        return next((low for low in rates if self._surely_misses(low)), None)
+    def _close(self, met: float, beyond: ProbedRate | None) -> bool:
+        return beyond is not None and beyond.rate / met <= self._settings.resolution * _ROUNDING
 
-    def _surely_misses(self, rate: float) -> bool:
-        """Whether a rate misses twice: one unlucky clump of arrivals shall not undo what was found above it."""
-        return not self._meets(rate, "guard") and not self._meets(rate, "guard", self._settings.confirm_seconds)
+    def _below(self, failed: ProbedRate) -> tuple[float | None, ProbedRate | None]:
+        """A rate that meets the objective below one that turned out not to; what is known is not probed anew."""
+        known = max((rate for rate in self._met_rates() if rate < failed.rate), default=None)
+        self._confirmed = 0
+        return (known, failed) if known else self._bracket(failed.rate / self._settings.resolution, failed)
 
-    def _confirmed(self, rate: float) -> bool:
-        return all(
-            self._meets(rate, "confirm", self._settings.confirm_seconds) for _ in range(self._settings.confirmations)
+    def _failed_guard(self, rate: float) -> ProbedRate | None:
+        """A rate below the answer that does not meet the objective."""
+        known = self._met_rates()
+        for low, high in _GUARDED:
+            middle = math.sqrt(low * high) * rate
+            if middle > self._lowest_rate and not any(low * rate <= each <= high * rate for each in known):
+                # Twice, and longer: one unlucky clump of arrivals shall not undo what was found above it.
+                probed = self._probe(middle, "guard")
+                probed = probed if probed.met else self._probe(middle, "guard", confirm=True)
+                if not probed.met:
+                    return probed
+        return None
+
+    def _failed_confirmation(self, rate: float) -> ProbedRate | None:
+        for number in range(self._settings.confirmations):
+            self._confirmed = number
+            if not (probed := self._probe(rate, "confirm", confirm=True)).met:
+                return probed
+        return None
+
+    def _met_rates(self) -> set[float]:
+        """Rates that met the objective whenever they were probed, guards' second chance included."""
+        return _rates(self.result.probed, met=True) - _rates(
+            (each for each in self.result.probed if each.purpose != "guard"), met=False
         )
 
-    def _meets(self, rate: float, purpose: str, least_seconds: float = 0.0) -> bool:
-        """Probe one rate for as long as it takes, or may take."""
-        objective, most = self._objective, self._settings.most_seconds
-        seconds = min(max(least_seconds, self._settings.least_seconds, _MARGIN * objective.least_requests / rate), most)
-        spent, requests, misses, decision = 0.0, 0, 0, Decision.OPEN
-        while decision is Decision.OPEN and spent < most:
-            trace = self._believable_run(rate, min(seconds, most - spent)).trace
-            spent += seconds
-            requests, misses = requests + len(trace), misses + objective.misses(trace)
-            decision = early_stopping.decide(requests, misses, objective.quantile, objective.confidence)
-            if not objective.errors_within_bound(trace):
-                decision = Decision.MISSED
-        decision = Decision.MET if decision is Decision.MET else Decision.MISSED
-        self.result.probed.append(ProbedRate(rate, decision, requests, misses, purpose))
-        self._tell(self.result.probed[-1])
-        return decision is Decision.MET
+    def _time_to_look(self, rate: float, met: float) -> bool:
+        """Whether a probe of `rate` leaves the time to guard and to confirm `met`."""
+        settings, objective = self._settings, self._objective
+        probes = settings.find_seconds(rate, objective) + settings.find_seconds(met, objective)
+        return probes + settings.confirm_all_seconds(met, objective) <= self._prober.seconds_left()
 
-    def _believable_run(self, rate: float, seconds: float) -> Run:
-        """Run until the client's own conditions hold.
+    def _probe(self, rate: float, purpose: str, *, confirm: bool = False) -> ProbedRate:
+        self._left_at_end = max(0.0, self._prober.seconds_left() - self._expected_seconds(rate, purpose))
+        probed = self._prober.at(rate, purpose, confirm=confirm)
+        self.result.probed.append(probed)
+        self._tell(probed)
+        return probed
 
-        Raises:
-            ClientLimit: They did not, time after time.
-        """
-        for _ in range(_TRIES):
-            run = self._probe(rate, seconds, self._seed)
-            self._seed += 1
-            forgiven = _FORGIVEN if self._missed_when_sent(run) else _FORGIVEN[:1]
-            found = conditions(run, self._objective)
-            spoiled = [item.text for item in found if not item.valid and item.name not in forgiven]
-            if not spoiled:
-                return run
-        raise ClientLimit(f"at {rate:.4g}/s: {'; '.join(spoiled)}")
+    def _expected_seconds(self, rate: float, purpose: str) -> float:
+        """How long the search goes on from here if nothing unexpected comes."""
+        settings, objective = self._settings, self._objective
+        confirmations = settings.confirm_all_seconds(rate, objective)
+        if purpose == "confirm":
+            return confirmations * (1 - self._confirmed / settings.confirmations)
+        low, high = self._range
+        ratio = high / low if low and high else 2.0
+        steps = math.log2(max(2.0, 2 * math.log(ratio) / math.log(settings.resolution)))
+        return math.ceil(steps) * settings.find_seconds(rate, objective) + confirmations
 
-    def _missed_when_sent(self, run: Run) -> bool:
-        """Whether the objective is missed even from the instants at which requests left, late or not."""
-        objective = self._objective
-        late = int(np.count_nonzero(~(run.trace.service_seconds <= objective.limit_seconds)))
-        decision = early_stopping.decide(len(run.trace), late, objective.quantile, objective.confidence)
-        return decision is Decision.MISSED
+
+def _rates(probed: Iterable[ProbedRate], *, met: bool) -> set[float]:
+    return {each.rate for each in probed if each.met == met}
+
+
+def _minutes(seconds: float) -> str:
+    whole = max(0, round(seconds))
+    return f"{whole // 60}:{whole % 60:02}"

@@ -4,20 +4,23 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
-from dataclasses import asdict
+import time
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from loadtest.arguments import add_load_arguments, duration, objective, positive, whole
 from loadtest.conduct import conduct
-from loadtest.scenarios import Plan, Scenario, find_peak
-from loadtest.search import ClientLimit, Search, SearchSettings, check_time
+from loadtest.scenarios import PEAK_SECONDS, Plan, Scenario, find_peak
+from loadtest.search import Search
+from loadtest.search_settings import SearchSettings, check_time
 from loadtest.session import Interrupted
 from loadtest.verdict import INVALID, MET, MISSED, Verdict
 
 if TYPE_CHECKING:
     from loadtest.scenarios import Findings
-    from loadtest.search import ProbedRate, SearchResult
+    from loadtest.search_result import ProbedRate, SearchResult
     from loadtest.session import Session
 
 _USUAL = SearchSettings(first_rate=1.0)
@@ -32,7 +35,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--resolution", type=_ratio, default=_USUAL.resolution, help="of the answer (default 1.05)")
     parser.add_argument("--probe", type=duration, default=_USUAL.least_seconds, help="length of a probe (default 10s)")
     parser.add_argument("--most", type=duration, default=_USUAL.most_seconds, help="time for one rate (default 2m)")
-    parser.add_argument("--confirm", type=duration, default=_USUAL.confirm_seconds, help="of each run (default 1m)")
+    parser.add_argument("--time", type=duration, default=_USUAL.time_seconds, help="for all of it (default 20m)")
+    parser.add_argument(
+        "--confirm", type=duration, default=_USUAL.confirm_seconds, help="least length of each (default 30s)"
+    )
     parser.add_argument("--confirmations", type=whole, default=_USUAL.confirmations, help="with new seeds (default 3)")
     add_load_arguments(parser)
     parser.set_defaults(execute=execute, scenario="search")
@@ -50,8 +56,10 @@ def _plan(arguments: argparse.Namespace) -> Plan:
     plan = Plan(arguments.rate, arguments.probe, arguments.seed, objective(arguments))
     if plan.objective is None:
         raise ValueError("a search needs an --objective, for example 100ms")
-    if arguments.rate is not None:
-        check_time(plan.objective, _settings(arguments, arguments.rate))
+    # Where the rate is not known yet, this checks what holds for any.
+    settings = _settings(arguments, arguments.rate or math.inf)
+    before = arguments.warm_up + (0.0 if arguments.rate else PEAK_SECONDS)
+    check_time(plan.objective, replace(settings, time_seconds=settings.time_seconds - before))
     return plan
 
 
@@ -64,6 +72,7 @@ def _settings(arguments: argparse.Namespace, first_rate: float) -> SearchSetting
         most_seconds=arguments.most,
         confirmations=arguments.confirmations,
         confirm_seconds=arguments.confirm,
+        time_seconds=arguments.time,
         seed=arguments.seed,
     )
 
@@ -71,36 +80,50 @@ def _settings(arguments: argparse.Namespace, first_rate: float) -> SearchSetting
 def _search(session: Session, plan: Plan, arguments: argparse.Namespace) -> Findings:
     if plan.objective is None:
         raise ValueError("a search needs an objective")
-    first = plan.rate or _FIRST_SHARE * find_peak(session, plan)
+    start = time.monotonic()
+    first = min(plan.rate or _FIRST_SHARE * find_peak(session, plan), session.most_rate)
     session.warm_up(first)
-    search = Search(session.probe, plan.objective, _settings(arguments, first), _tell)
+    left = arguments.time - (time.monotonic() - start)
+    settings = replace(_settings(arguments, first), most_rate=session.most_rate, time_seconds=left)
+    search = Search(session.probe, plan.objective, settings, _tell)
+    session.outlook = search.outlook
     try:
         search.run()
-        verdict = _verdict(search.result)
-    except ClientLimit as limit:
-        verdict = Verdict(INVALID, (f"this client cannot measure on: {limit}",))
+        verdict = _verdict(search.result, arguments.time)
     except Interrupted:
         verdict = Verdict(INVALID, ("the search was interrupted before a rate was confirmed",))
-    result = search.result
+    return {"verdict": verdict, **_findings(search.result)}
+
+
+def _verdict(result: SearchResult, time_seconds: float) -> Verdict:
+    if result.rate is not None:
+        return Verdict(MET)
+    if result.out_of_time:
+        met = f"{result.met_rate:.4g}/s met" if result.met_rate else "no rate that was probed met"
+        text = f"time: {time_seconds / 60:.3g} min ran out before a rate was confirmed; {met} the objective"
+        return Verdict(INVALID, (text,))
+    if limit := result.client_limit:
+        return Verdict(INVALID, (f"this client cannot measure even {limit.rate:.4g}/s: {limit.client_limit}",))
+    return Verdict(MISSED, (f"not even {result.probed[-1].rate:.4g} requests a second meet the objective",))
+
+
+def _findings(result: SearchResult) -> Findings:
+    limit = result.client_limit
     return {
-        "verdict": verdict,
         "rate": result.rate,
         "missed_rate": result.missed_rate,
+        "client_limit": {"rate": limit.rate, "reason": limit.client_limit} if limit else None,
+        "out_of_time": result.out_of_time,
+        "met_rate": result.met_rate,
         "probed": [asdict(item) | {"decision": item.decision.value} for item in result.probed],
     }
 
 
-def _verdict(result: SearchResult) -> Verdict:
-    if result.rate is not None:
-        return Verdict(MET)
-    return Verdict(MISSED, (f"not even {result.probed[-1].rate:.4g} requests a second meet the objective",))
-
-
 def _tell(probed: ProbedRate) -> None:
-    text = (
-        f"{probed.purpose:>7} {probed.rate:8.4g}/s: {probed.decision.value}, {probed.misses} of {probed.requests} late"
-    )
-    print(text, file=sys.stderr, flush=True)
+    found = f"{probed.decision.value}, {probed.misses} of {probed.requests} late"
+    if probed.client_limit:
+        found = f"this client cannot measure it: {probed.client_limit}"
+    print(f"{probed.purpose:>7} {probed.rate:8.4g}/s: {found}", file=sys.stderr, flush=True)
 
 
 def _ratio(text: str) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import signal
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
@@ -11,6 +12,7 @@ import grpc
 import numpy as np
 
 from loadtest import schedule, server_statistics, warm_up
+from loadtest.calibration import SHARE_OF_CEILING
 from loadtest.host import HostWatch, pin_process, process_cpu_seconds
 from loadtest.options import Options
 from loadtest.progress import Progress
@@ -49,6 +51,7 @@ class Session:
         target: Where the load goes.
         workload: What is sent.
         runs: All runs so far, warm-ups left out; the last one is partial after an interruption.
+        outlook: What is to be said to observers of the whole that a run is part of.
 
     Raises:
         TargetError: The server cannot be reached.
@@ -65,6 +68,7 @@ class Session:
         self.target = target
         self.workload = workload
         self.runs: list[Run] = []
+        self.outlook: Callable[[], str] = str
         self._options = options or Options()
         self._scenario = scenario
         self._observers = observers
@@ -100,6 +104,12 @@ class Session:
 
     def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
         self._interrupted = True
+
+    @property
+    def most_rate(self) -> float:
+        """The highest rate that the generator reports on, requests a second; infinite if it was not measured."""
+        ceiling = self._options.ceiling_rate
+        return math.inf if ceiling is None else SHARE_OF_CEILING * ceiling
 
     def open_loop(
         self,
@@ -218,6 +228,7 @@ class Session:
                     trace=due_after(ended(rows), lead_seconds),
                     in_flight=int(np.count_nonzero(~np.isnan(rows["sent"]) & np.isnan(rows["done"]))),
                     client_cpu=host.children_cpu(),
+                    outlook=self.outlook(),
                 )
                 for observer in self._observers:
                     observer(progress)

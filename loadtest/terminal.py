@@ -53,7 +53,8 @@ class Terminal:
     def __call__(self, progress: Progress) -> None:
         """Show how a run stands."""
         if self._console.is_terminal:
-            self._live.update(Group(_head(progress), _figures(progress)), refresh=True)
+            whole = [Text(f"{progress.scenario}: {progress.outlook}")] if progress.outlook else []
+            self._live.update(Group(*whole, _head(progress), _figures(progress)), refresh=True)
         else:
             self._plain(progress)
 
@@ -70,9 +71,10 @@ class Terminal:
 def line(progress: Progress) -> str:
     """How a run stands, in one line."""
     times = "".join(f", {name} {text} ms" for name, text in _percentiles(progress.trace).items())
+    outlook = f"; {progress.outlook}" if progress.outlook else ""
     return (
         f"{progress.label}: {max(0.0, progress.elapsed_seconds):.0f} of {progress.total_seconds:.0f} s, "
-        f"{_rates(progress)}{times}, {_failed(progress.trace)}"
+        f"{_rates(progress)}{times}, {_failed(progress.trace)}{outlook}"
     )
 
 

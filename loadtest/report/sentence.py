@@ -67,6 +67,8 @@ def _some(reasons: list[str]) -> list[str]:
 
 
 def _no_verdict(summary: dict[str, Any]) -> str:
+    if summary["scenario"] == "search":
+        return f"no verdict: {summary['reasons'][0]}"
     rate = carried_rate(summary)
     if rate is not None:
         text = objective_text(summary["objective"])
@@ -128,23 +130,32 @@ def _confidence(summary: dict[str, Any]) -> list[str]:
         return ["No objective was given: --objective 100ms asks for a verdict"]
     findings = summary["findings"]
     if summary["scenario"] == "search" and findings.get("rate"):
-        confirmed = [each for each in findings["probed"] if each["purpose"] == "confirm"]
-        runs = sum(each["rate"] == findings["rate"] for each in confirmed)
-        text = f"Confirmed by {runs} runs with arrivals that the search had not seen"
-        missed = findings.get("missed_rate")
-        return [text + (f"; {number(missed)} requests/s did not meet it" if missed else "")]
+        return _how_found(findings)
     if summary["verdict"] == MET:
         return [f"Shown with {share(objective['confidence'])} confidence, if requests wait independently of each other"]
     return []
+
+
+def _how_found(findings: dict[str, Any]) -> list[str]:
+    """How sure the answer of a search is, and why it is not a higher one."""
+    runs = sum(each["purpose"] == "confirm" and each["rate"] == findings["rate"] for each in findings["probed"])
+    told = [f"Confirmed by {runs} runs with arrivals that the search had not seen"]
+    if missed := findings.get("missed_rate"):
+        told[0] += f"; {number(missed)} requests/s did not meet it"
+    if limit := findings.get("client_limit"):
+        told.append(f"At {number(limit['rate'])} requests/s this client cannot measure the server: {limit['reason']}")
+    if findings.get("out_of_time"):
+        told.append("The search's time did not allow a closer look at what is beyond")
+    return told
 
 
 def _search(summary: dict[str, Any]) -> str:
     rate = summary["findings"].get("rate")
     text = objective_text(summary["objective"])
     if rate:
-        return f"this deployment carries {promised(rate)} requests/s with {text}"
-    if summary["partial"]:
-        return "the search was interrupted before a rate was confirmed"
+        limit = ", and this client, not the server, is the limit" if summary["findings"].get("client_limit") else ""
+        least = "at least " if limit or summary["findings"].get("out_of_time") else ""
+        return f"this deployment carries {least}{promised(rate)} requests/s with {text}{limit}"
     return f"this deployment meets {text} at no rate that was tried"
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from loadtest.calibration import null_server
 from tests.serving import Samples
 
 if TYPE_CHECKING:
@@ -105,6 +106,37 @@ def test_an_unknown_model_is_told_before_any_load(image_server: str) -> None:
 
     assert finished.returncode == 2
     assert "unknown model: 'nope'" in finished.stderr
+
+
+def search(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Search as its users do."""
+    command = [sys.executable, "-m", "loadtest", "search", "--no-calibration", "--warm-up", "0", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_a_search_that_its_time_does_not_allow_is_told_before_any_load() -> None:
+    """Nobody is asked when the confirmations alone take longer."""
+    finished = search("--url", "127.0.0.1:1", "--objective", "100ms", "--time", "1m")
+
+    assert finished.returncode == 2
+    assert finished.stderr.startswith("loadtest: a probe and 3 confirmations of p99 take 112 s, and there are 50 s for")
+    assert len(finished.stderr.splitlines()) == 1
+
+
+def test_a_search_whose_time_runs_out_says_what_it_found(tmp_path: Path) -> None:
+    """It ends in time, is no verdict on the server, and tells the reason first."""
+    plan = ["--payload", "uint8", "--rate", "400", "--objective", "20ms", "--percentile", "90", "--deadline", "1s"]
+    plan += ["--probe", "1s", "--confirm", "1s", "--confirmations", "1", "--time", "11s", "--output", str(tmp_path)]
+    with null_server("--size", "16", "--service", "constant:10ms") as url:
+        finished = search("--url", url, *plan)
+
+    assert finished.returncode == 3, finished.stderr
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["findings"]["out_of_time"]
+    assert summary["findings"]["probed"]
+    assert summary["reasons"][0].startswith("time: 0.183 min ran out before a rate was confirmed; no rate")
+    assert summary["reasons"][0] in finished.stdout
+    assert (tmp_path / "report.md").read_text(encoding="utf-8").startswith("# No verdict: time: ")
 
 
 def test_an_interrupted_search_is_no_verdict_on_the_server(image_server: str, tmp_path: Path) -> None:

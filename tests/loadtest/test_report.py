@@ -12,10 +12,12 @@ import pytest
 
 from loadtest import results
 from loadtest.calibration import null_server
+from loadtest.description import describe
 from loadtest.objective import Objective
 from loadtest.report import write_report
 from loadtest.server_statistics import ServerSplit
 from loadtest.summary import summarize
+from loadtest.verdict import MET, Verdict
 from tests.loadtest.traces import DROPPED, FAILED, run
 
 if TYPE_CHECKING:
@@ -119,6 +121,25 @@ def test_a_search_says_what_the_deployment_carries(tmp_path: Path) -> None:
     assert "This deployment carries 84.3 requests/s with p99 ≤ 100 ms." in top
     assert "Confirmed by 3 runs" in top
     assert "88 requests/s did not meet it" in top
+
+
+def test_a_search_that_the_client_ended_says_at_least(tmp_path: Path) -> None:
+    """Page, text and terminal say first that it may be more, and then what the client could not do."""
+    probed = [{"rate": 184.37, "decision": "met", "requests": 5000, "misses": 3, "purpose": "confirm"}] * 3
+    limit = {"rate": 190.0, "reason": "99 % of the requests left at most 5.07 ms late; at most 5.00 ms"}
+    findings = {"rate": 184.37, "missed_rate": None, "client_limit": limit, "out_of_time": False, "probed": probed}
+    runs = [run(latencies(), rate=184.37, seconds=24.0) for _ in range(3)]
+    verdict = Verdict(MET)
+    summary, page = report(tmp_path, runs, scenario="search", findings=findings, verdict=verdict)
+
+    sentence = (
+        "This deployment carries at least 184 requests/s with p99 ≤ 100 ms, and this client, not the server, is the"
+    )
+    why = f"At 190 requests/s this client cannot measure the server: {limit['reason']}"
+    markdown = (tmp_path / "report.md").read_text(encoding="utf-8")
+    for told in (text(page.find("body/main/*[1]")), markdown, describe(summary)):  # type: ignore[arg-type]
+        assert sentence in told
+        assert why in told
 
 
 def test_a_doubtful_measurement_gives_no_verdict(tmp_path: Path) -> None:

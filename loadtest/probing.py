@@ -1,0 +1,117 @@
+"""One rate probed for as long as it takes to say whether it meets the objective, by a client that can be believed."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from loadtest import early_stopping
+from loadtest.early_stopping import Decision
+from loadtest.search_result import ProbedRate
+from loadtest.validity import conditions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from loadtest.objective import Objective
+    from loadtest.run import Run
+    from loadtest.search_settings import SearchSettings
+
+Probe: TypeAlias = "Callable[[float, float, int], Run]"
+"""Makes a run of Poisson arrivals of a rate (requests a second), a length (seconds) and a seed."""
+
+_TRIES = 3  # of a run that the client or its machine spoiled
+# Conditions that a run need not hold: what could not be sent because too many waited is the server's miss; and where a
+# server misses even without the client's lag, that lag changes nothing.
+_FORGIVEN = ("offered", "client lag")
+
+
+class OutOfTime(Exception):  # noqa: N818 - nobody's mistake
+    """The search's time does not allow another run."""
+
+
+class _ClientLimit(Exception):  # noqa: N818 - it says whose limit it is
+    """The client cannot measure a rate; what it would say of the server is not to be believed."""
+
+
+class Prober:
+    """Probes rates, one after another, each run with arrivals of its own, until the time is over."""
+
+    def __init__(
+        self,
+        probe: Probe,
+        objective: Objective,
+        settings: SearchSettings,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Prepare; the time begins now, on `clock`, in seconds."""
+        self._probe = probe
+        self._objective = objective
+        self._settings = settings
+        self._clock = clock
+        self._end = clock() + settings.time_seconds
+        self._seed = settings.seed
+
+    def seconds_left(self) -> float:
+        """Of the search's time."""
+        return self._end - self._clock()
+
+    def at(self, rate: float, purpose: str, *, confirm: bool = False) -> ProbedRate:
+        """Probe a rate; `confirm` takes the length of a confirmation.
+
+        Raises:
+            OutOfTime: There is no time for it.
+        """
+        try:
+            return self._decide(rate, purpose, confirm=confirm)
+        except _ClientLimit as limit:
+            return ProbedRate(rate, Decision.OPEN, 0, 0, purpose, str(limit))
+
+    def _decide(self, rate: float, purpose: str, *, confirm: bool) -> ProbedRate:
+        objective = self._objective
+        seconds, most = self._settings.probe_seconds(rate, objective, confirm=confirm)
+        spent, requests, misses, decision = 0.0, 0, 0, Decision.OPEN
+        while decision is Decision.OPEN and spent < most:
+            trace = self._believable_run(rate, min(seconds, most - spent)).trace
+            spent += seconds
+            requests, misses = requests + len(trace), misses + objective.misses(trace)
+            decision = early_stopping.decide(requests, misses, objective.quantile, objective.confidence)
+            if not objective.errors_within_bound(trace):
+                decision = Decision.MISSED
+        # What stays open counts as missed, since a promise must be shown.
+        decision = Decision.MET if decision is Decision.MET else Decision.MISSED
+        return ProbedRate(rate, decision, requests, misses, purpose)
+
+    def _believable_run(self, rate: float, seconds: float) -> Run:
+        """Run until the client's own conditions hold.
+
+        Raises:
+            OutOfTime: There is no time for it.
+            _ClientLimit: They did not hold, time after time.
+        """
+        if rate > self._settings.most_rate:
+            raise _ClientLimit(f"it reports on at most {self._settings.most_rate:.0f}/s, half of what it can send")
+        spoiled = ""
+        for _ in range(_TRIES):
+            if seconds > self.seconds_left():
+                raise OutOfTime
+            run = self._probe(rate, seconds, self._seed)
+            self._seed += 1
+            if not (spoiled := self._doubts(run)):
+                return run
+        raise _ClientLimit(spoiled)
+
+    def _doubts(self, run: Run) -> str:
+        """Why the run may have measured the client or its machine; empty where it did not."""
+        forgiven = _FORGIVEN if self._missed_when_sent(run) else _FORGIVEN[:1]
+        found = conditions(run, self._objective)
+        return "; ".join(item.text for item in found if not item.valid and item.name not in forgiven)
+
+    def _missed_when_sent(self, run: Run) -> bool:
+        """Whether the objective is missed even from the instants at which requests left, late or not."""
+        objective = self._objective
+        late = int(np.count_nonzero(~(run.trace.service_seconds <= objective.limit_seconds)))
+        decision = early_stopping.decide(len(run.trace), late, objective.quantile, objective.confidence)
+        return decision is Decision.MISSED

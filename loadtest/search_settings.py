@@ -1,0 +1,83 @@
+"""How to search for the rate that a deployment carries, and how long its parts take."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from loadtest.objective import Objective
+
+_MARGIN = 2.0  # requests of a probe, relative to the least that could show the objective
+_CONFIRM_MARGIN = 4.0  # the same of a confirmation
+_LONGER = 3.0  # how many times as long a probe may become that stays open
+_BESIDE_SECONDS = 3.0  # what a run takes beside its length: its lead, and its last answers
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSettings:
+    """How to search.
+
+    Attributes:
+        first_rate: Where to begin, requests a second.
+        lowest_rate: Nothing is searched below it: the least that a deployment has to carry.
+        most_rate: The highest rate that the client reports on; beyond it nothing is sent.
+        resolution: Highest ratio of the lowest rate that misses to the highest that meets, above 1.
+        least_seconds: The length of a probe where its rate does not ask for a longer one.
+        most_seconds: The longest that one rate is probed before it counts as missed.
+        confirmations: Runs with fresh seeds at the answer, each of which must meet the objective.
+        confirm_seconds: The least length of these.
+        time_seconds: For the whole search; within it, the answer is confirmed or there is none.
+        seed: The first probe's; the others count on from it.
+    """
+
+    first_rate: float
+    lowest_rate: float = 0.5
+    most_rate: float = math.inf
+    resolution: float = 1.05
+    least_seconds: float = 10.0
+    most_seconds: float = 120.0
+    confirmations: int = 3
+    confirm_seconds: float = 30.0
+    time_seconds: float = 1200.0
+    seed: int = 0
+
+    def probe_seconds(self, rate: float, objective: Objective, *, confirm: bool = False) -> tuple[float, float]:
+        """How long a rate is probed at first, and how long at most where that leaves it open."""
+        least, margin = (self.confirm_seconds, _CONFIRM_MARGIN) if confirm else (self.least_seconds, _MARGIN)
+        seconds = min(max(least, margin * objective.least_requests / rate), self.most_seconds)
+        return seconds, min(_LONGER * seconds, self.most_seconds)
+
+    def find_seconds(self, rate: float, objective: Objective) -> float:
+        """How long one probe takes, all in all, that is not made longer."""
+        return self.probe_seconds(rate, objective)[0] + _BESIDE_SECONDS
+
+    def confirm_all_seconds(self, rate: float, objective: Objective) -> float:
+        """Likewise all confirmations of an answer."""
+        seconds, _ = self.probe_seconds(rate, objective, confirm=True)
+        return self.confirmations * (seconds + _BESIDE_SECONDS)
+
+
+def check_time(objective: Objective, settings: SearchSettings) -> float:
+    """The lowest rate at which the time for one rate is enough to show the objective, requests a second.
+
+    Raises:
+        ValueError: The search would begin below it, or the time is not enough to probe and confirm a single rate.
+    """
+    needed = objective.least_requests / settings.most_seconds
+    first = max(settings.first_rate, settings.lowest_rate)
+    name = f"p{100 * objective.quantile:g}"
+    if first < needed:
+        raise ValueError(
+            f"{settings.most_seconds:g} s at {first:.3g}/s cannot show {name}: it takes "
+            f"{objective.least_requests} requests, at least {needed:.3g}/s"
+        )
+    seconds = settings.find_seconds(first, objective) + settings.confirm_all_seconds(first, objective)
+    if seconds > settings.time_seconds:
+        at = f" at {first:.3g}/s" if math.isfinite(first) else ""
+        raise ValueError(
+            f"a probe and {settings.confirmations} confirmations of {name} take {seconds:.0f} s{at}, and there are "
+            f"{max(0.0, settings.time_seconds):.0f} s for them: see --time, --warm-up, --confirm and --confirmations"
+        )
+    return needed
