@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from imaging.labelled_images import IMAGE_SUFFIXES
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 STANDARD_INPUT = "-"
-_SUFFIXES = (".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".webp")
 
 
 def find_images(arguments: Iterable[str]) -> Iterator[str]:
@@ -30,6 +31,6 @@ def _search(directory: str) -> Iterator[str]:
     for folder, subfolders, files in os.walk(directory, onerror=lambda error: unreadable.append(error.filename)):
         subfolders.sort()
         for name in sorted(files):
-            if name.lower().endswith(_SUFFIXES):
+            if name.lower().endswith(IMAGE_SUFFIXES):
                 yield os.path.join(folder, name)  # noqa: PTH118 - as above
     yield from unreadable

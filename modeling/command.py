@@ -7,15 +7,15 @@ import math
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
+from imaging.errors import InputError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+__all__ = ["INTERRUPTED", "USAGE_ERROR", "InputError", "Parser", "positive", "positive_number", "run"]
+
 USAGE_ERROR = 2
 INTERRUPTED = 130  # what shells report of a command that Ctrl-C ended
-
-
-class InputError(ValueError):
-    """What the user gave cannot be used; the message is one line that says what to do about it."""
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter):

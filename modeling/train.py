@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from modeling.dataset import LabelledImages
+    from modeling.dataset import DataSet
 
 PROGRAM = "python -m modeling.train"
 RUN_FILE = "run.pth"
@@ -115,7 +115,7 @@ def _start(source: str, facts: ModelFacts) -> dict[str, Tensor]:
     }
 
 
-def _read_data(options: Namespace) -> tuple[LabelledImages, LabelledImages]:
+def _read_data(options: Namespace) -> tuple[DataSet, DataSet]:
     """Return the images to train on and those to test with."""
     if options.data == CIFAR10:
         training, test = read_cifar10()

@@ -1,4 +1,4 @@
-"""Labelled images are decoded as served, and split and relabelled without mixing anything up."""
+"""Data sets are decoded as served, and split without mixing anything up."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 from imaging import decode_crop
 from modeling.command import InputError
-from modeling.dataset import LabelledImages
+from modeling.dataset import DataSet
 from modeling.sources import read_images
 
 if TYPE_CHECKING:
@@ -34,9 +34,9 @@ def test_unreadable_image(tmp_path: Path, coloured_folder: Path) -> None:
     bad.write_bytes(good.read_bytes()[:60])
 
     with pytest.raises(InputError, match=r"bad\.png: "):
-        LabelledImages("two", [good, bad], [0, 1], ("a", "b")).decode(8, 1.0)
+        DataSet("two", [good, bad], [0, 1], ("a", "b")).decode(8, 1.0)
     with pytest.raises(InputError, match="two, image 1: "):
-        LabelledImages("two", [good, b"text"], [0, 1], ("a", "b")).decode(8, 1.0)
+        DataSet("two", [good, b"text"], [0, 1], ("a", "b")).decode(8, 1.0)
 
 
 def test_hold_out(coloured_folder: Path) -> None:
@@ -59,18 +59,3 @@ def test_nothing_left(coloured_folder: Path, share: float) -> None:
     """A share that leaves no image on one of the sides is refused."""
     with pytest.raises(InputError, match="cannot hold out"):
         read_images(coloured_folder).hold_out(share, seed=0)
-
-
-def test_other_classes() -> None:
-    """Labels follow their names into another list of classes; a name that is not in it is an error."""
-    images = LabelledImages("some", [b"1", b"2", b"3"], [0, 1, 1], ("dog", "cat"))
-
-    assert list(images.with_classes(("cat", "cow", "dog")).labels) == [2, 0, 0]
-    with pytest.raises(InputError, match="'dog', which the model does not know"):
-        images.with_classes(("cat", "cow"))
-
-
-def test_as_many_labels_as_images() -> None:
-    """A label that is missing is an error."""
-    with pytest.raises(InputError, match="2 images but 1 labels"):
-        LabelledImages("some", [b"1", b"2"], [0], ("dog", "cat"))
