@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from loadtest.early_stopping import requests_needed
-from loadtest.percentiles import intervals_ms, percentiles_ms
+from loadtest.intervals import intervals_ms
+from loadtest.percentiles import percentiles_ms
 from loadtest.validity import conditions
 from loadtest.verdict import Verdict, judge_run, overall
 

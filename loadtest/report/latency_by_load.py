@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 OFFERED, CALLERS = "requests/s offered", "callers that wait for each answer"
 """What load is measured in."""
 _OPEN = (
-    "From the instant a request was due. Bands: 95 % intervals, if requests wait independently of each other; in a "
-    "queue they do not, so that single runs (dots) may lie outside. Hollow dots missed the objective or are doubtful."
+    "From the instant a request was due. Bands: 95 % intervals, as neighbours in a queue wait alike; up "
+    "to the edge where there is no upper end. Dots: single runs; hollow ones missed the objective or are doubtful."
 )
 _CLOSED = (
     "Callers wait: while the server is slow, nobody else comes. What independent callers would wait is not told by it."

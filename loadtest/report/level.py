@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from loadtest.percentiles import QUANTILES, interval, quantile, tells
+from loadtest.intervals import intervals
+from loadtest.percentiles import QUANTILES, quantile, tells
 from loadtest.trace import NOTHING, Trace
 from loadtest.verdict import overall
 
@@ -58,8 +59,8 @@ class Level:
         return quantile(times, QUANTILES[name]) if tells(len(times), QUANTILES[name]) else float("nan")
 
     def interval_ms(self, name: str) -> tuple[float, float]:
-        """The 95 % interval of that percentile, as if waits were independent of each other."""
-        return interval(self.response_ms(), QUANTILES[name])
+        """The 95 % interval of that percentile, see `intervals`."""
+        return intervals([trace.response_seconds * 1e3 for trace in self.traces], [QUANTILES[name]])[0]
 
 
 def open_loops(results: Results) -> list[Level]:

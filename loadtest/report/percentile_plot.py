@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from loadtest.percentiles import interval, quantile, tells
+from loadtest.intervals import intervals
+from loadtest.percentiles import quantile, tells
 from loadtest.report.axis import Axis, axis
 from loadtest.report.numbers import milliseconds, percentile, share
 from loadtest.report.plot import Plot
@@ -21,7 +22,7 @@ _STEPS = 90
 _MOSTLY = 0.9
 _OPEN = (
     "What lies between the two curves is coordinated omission: waiting that a client hides which times from the moment "
-    "of sending. Band: 95 % interval. Dotted: fewer than ten requests lie beyond."
+    "of sending. Band: 95 % interval, up to the edge where it has no upper end. Dotted: fewer than ten lie beyond."
 )
 _CLOSED = "Callers waited for each answer, so that both times are one. Band: 95 % interval."
 _NINES = (0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999)
@@ -44,7 +45,7 @@ def response_and_service(trace: Trace, objective: dict[str, Any] | None, *, clos
         text = f"objective: {percentile(objective['quantile'])} within {milliseconds(objective['limit_ms'])}"
         # Where the curve is not.
         plot.across(objective["limit_ms"], "limit", text, "start" if _mostly_within(response, objective) else "end")
-    _interval(plot, response, "p99")
+    _interval(plot, trace.response_seconds * 1e3, "p99")
     _curve(plot, service, "service", "service time, from when it was sent", "dashed")
     _curve(plot, response, "p99", "response time, from when it was due")
     return plot.figure("Percentiles", _CLOSED if closed else _OPEN)
@@ -96,9 +97,9 @@ def _curve(plot: Plot, ascending: NDArray[np.float64], colour: str, name: str, s
     plot.line(rest, colour, style="dotted")
 
 
-def _interval(plot: Plot, ascending: NDArray[np.float64], colour: str) -> None:
-    told = [q for q in _quantiles(len(ascending)) if tells(len(ascending), q)]
-    found = [(1 / (1 - q), *interval(ascending, q)) for q in told]
+def _interval(plot: Plot, times: NDArray[np.float64], colour: str) -> None:
+    told = [q for q in _quantiles(len(times)) if tells(len(times), q)]
+    found = [(1 / (1 - q), *between) for q, between in zip(told, intervals([times], told), strict=True)]
     if found:
         plot.band([(x, low) for x, low, _ in found], [(x, high) for x, _, high in found], colour)
 

@@ -47,13 +47,13 @@ def untold(run: dict[str, Any], name: str) -> str | None:
 
 
 def interval_text(run: dict[str, Any], name: str) -> str:
-    """The 95 % interval of a percentile, in milliseconds."""
+    """The 95 % interval of a percentile, in milliseconds; without an upper end where requests set none."""
     if name not in run["latency_interval_ms"]:
         return UNKNOWN
     low, high = run["latency_interval_ms"][name]
     if low is None:
         return _NEVER
-    return f"{number(low)} to {_NEVER if high is None else number(high)}"
+    return f"{number(low)} or more" if high is None else f"{number(low)} to {number(high)}"
 
 
 def run_table(runs: Sequence[dict[str, Any]]) -> Table:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.percentiles import interval, interval_ranks, intervals_ms, percentiles_ms, quantile
+from loadtest.percentiles import percentiles_ms, quantile
 
 
 def test_percentiles_are_values_that_were_seen() -> None:
@@ -38,19 +38,3 @@ def test_what_never_came_is_no_number() -> None:
 
     assert percentiles_ms(seconds)["p95"] == 1000
     assert percentiles_ms(seconds)["p99"] is None
-    assert intervals_ms(seconds)["p95"] == (1000, None)
-
-
-@pytest.mark.parametrize(("count", "q"), [(100, 0.5), (1000, 0.95), (3000, 0.99)])
-def test_an_interval_covers_the_true_quantile(count: int, q: float) -> None:
-    """Of many samples 95 % or a little more have the true quantile in their interval, whatever the distribution."""
-    samples = np.sort(np.random.default_rng(0).uniform(size=(4000, count)), axis=1)
-    lower, upper = interval_ranks(count, q)
-    covered = (samples[:, lower - 1] <= q) & (samples[:, upper - 1] >= q)
-
-    assert 0.94 <= covered.mean() <= 0.98
-
-
-def test_an_interval_may_have_no_end() -> None:
-    """Ten values do not bound their 99th percentile from above."""
-    assert interval(np.arange(1.0, 11.0), 0.99) == (9.0, np.inf)
