@@ -3,22 +3,19 @@
 # ruff: noqa: T201 - a command's output
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from client.classifier import Classifier
 from client.image_files import STANDARD_INPUT, find_images
+from client.progress import progress
 from client.results import ImageFailure
 from client.text import printable
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from client.images import Image
     from client.results import Class, Result
@@ -37,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     with Classifier(options.url, options.model, options.version, options.timeout) as classifier:
         classifier.ping()
         results = classifier.classify_many(map(_open, files), options.top_k, concurrency=options.concurrency)
-        with _progress(len(files)) as advance:
+        with progress("classifying", len(files)) as advance:
             for file, result in zip(files, results, strict=True):
                 report(file, result)
                 advance()
@@ -49,21 +46,6 @@ def run(options: argparse.Namespace) -> int:
 
 def _open(file: str) -> Image:
     return sys.stdin.buffer if file == STANDARD_INPUT else file
-
-
-@contextlib.contextmanager
-def _progress(total: int) -> Iterator[Callable[[], None]]:
-    """Shows a bar on standard error, if that is a terminal and there is something to wait for."""
-    if total == 1 or not sys.stderr.isatty():
-        yield lambda: None
-        return
-    columns = (TextColumn("classifying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    # Results go above the bar where both share a terminal; a file or a pipe gets them undisturbed.
-    with Progress(
-        *columns, console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty()
-    ) as progress:
-        task = progress.add_task("", total=total)
-        yield lambda: progress.advance(task)
 
 
 def _json_reporter(options: argparse.Namespace) -> Callable[[str, Result], None]:

@@ -9,21 +9,27 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from client import classify_command, status_command
+from client import classify_command, evaluate_command, status_command
 from client.arguments import DEFAULT_CONCURRENCY, DEFAULT_TIMEOUT_SECONDS, DEFAULT_TOP_K, DEFAULT_URL
 from client.errors import ClientError, ServerUnreachable
+from client.text import printable
+from imaging.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import TypeAlias
+
+    _Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - it has no other name
 
 EXIT_FAILED = 1
+EXIT_USAGE = 2
 EXIT_UNREACHABLE = 3
 
 _EXIT_CODES = """\
 exit codes:
   0  all went well
   1  an image failed, or the server refused the work
-  2  the command line makes no sense, or there is no image
+  2  the command line makes no sense, there is no image, or labels do not fit
   3  the server could not be reached
 """
 
@@ -40,6 +46,9 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     except ClientError as error:
         print(f"{options.url}: {error}", file=sys.stderr)
         return EXIT_FAILED
+    except InputError as error:
+        print(printable(str(error)), file=sys.stderr)
+        return EXIT_USAGE
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except BrokenPipeError:
@@ -51,7 +60,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
 def _parser(url: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m client",
-        description="Classify images on a CoordServe or Triton server, or ask how its models are doing.",
+        description="Classify images on a CoordServe or Triton server, measure its accuracy, or ask how its models do.",
         epilog=_EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -72,17 +81,32 @@ def _parser(url: str) -> argparse.ArgumentParser:
         help=f"how long to wait for each answer (default {DEFAULT_TIMEOUT_SECONDS:g})",
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    _add_classify(commands, server)
+    model = _model_options()
+    _add_classify(commands, server, model)
+    _add_evaluate(commands, server, model)
     _add_status(commands, server)
     return parser
 
 
-def _add_classify(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], server: argparse.ArgumentParser
-) -> None:
+def _model_options() -> argparse.ArgumentParser:
+    """The options of commands that classify: which model, and how many images at a time."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument(
+        "--concurrency",
+        type=_positive_integer,
+        default=DEFAULT_CONCURRENCY,
+        metavar="N",
+        help=f"images on their way at a time (default {DEFAULT_CONCURRENCY})",
+    )
+    parser.add_argument("--model", default="", metavar="NAME", help="needed only where the server has several")
+    parser.add_argument("--version", default="", metavar="V", help="of the model (default: the latest that is ready)")
+    return parser
+
+
+def _add_classify(commands: _Commands, *parents: argparse.ArgumentParser) -> None:
     parser = commands.add_parser(
         "classify",
-        parents=[server],
+        parents=parents,
         help="say what is in images",
         description="Say what is in images. Results come in the order of the images; one that fails stops no other.",
         epilog=_EXIT_CODES,
@@ -100,21 +124,33 @@ def _add_classify(
         metavar="N",
         help=f"classes of each image (default {DEFAULT_TOP_K})",
     )
-    parser.add_argument(
-        "--concurrency",
-        type=_positive_integer,
-        default=DEFAULT_CONCURRENCY,
-        metavar="N",
-        help=f"images on their way at a time (default {DEFAULT_CONCURRENCY})",
+
+
+def _add_evaluate(commands: _Commands, *parents: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "evaluate",
+        parents=parents,
+        help="measure how often the server is right on labelled images",
+        description="""\
+Measure how often the server is right on labelled images: top-1 and top-5 accuracy, the expected calibration error (how
+far probabilities are from shares of right answers), accuracy and confusions of each class, and throughput. Classes are
+compared by their names. An image that fails counts as wrong.""",
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--model", default="", metavar="NAME", help="needed only where the server has several")
-    parser.add_argument("--version", default="", metavar="V", help="of the model (default: the latest that is ready)")
+    parser.set_defaults(command=evaluate_command.run)
+    parser.add_argument(
+        "data",
+        metavar="DATA",
+        help="a folder of class folders, or an .npz file with the arrays jpeg, offset, label and classes",
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object")
 
 
-def _add_status(commands: argparse._SubParsersAction[argparse.ArgumentParser], server: argparse.ArgumentParser) -> None:
+def _add_status(commands: _Commands, *parents: argparse.ArgumentParser) -> None:
     parser = commands.add_parser(
         "status",
-        parents=[server],
+        parents=parents,
         help="show a server's models and what they have done",
         description="Show a server's models: which are ready, why others are not, and how their requests fared.",
         epilog=_EXIT_CODES,

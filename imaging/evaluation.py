@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 NO_ANSWER = -1  # in place of a class, where the classifier failed
 CALIBRATION_BINS = 15
 MOST_RANKED = 5  # the most probable classes of an image that are looked at
+_ROUNDING = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +52,16 @@ class Evaluation:
         return top_k_accuracy(self.labels, self.ranked, k)
 
     def calibration_error(self) -> float | None:
-        """Return the expected calibration error over the images that have an answer; None if none has."""
+        """Return the expected calibration error over the images that have an answer.
+
+        None if none has, or if the classifier's scores are no probabilities.
+        """
         answered = self.predicted != NO_ANSWER
-        if not answered.any():
+        confidence, right = self.confidence[answered], (self.predicted == self.labels)[answered]
+        # A softmax in float32 may end a little above 1; "not" is for what is no number.
+        if not len(confidence) or not (confidence.min() >= 0 and confidence.max() <= 1 + _ROUNDING):
             return None
-        right = self.predicted == self.labels
-        return expected_calibration_error(self.confidence[answered], right[answered])
+        return expected_calibration_error(confidence, right)
 
     def confusion_matrix(self) -> NDArray[np.int64]:
         """Count the images that have an answer, int64 [classes, classes]: by right class (row) and answer (column)."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imaging.evaluation_report import as_object, as_text
 from modeling.command import InputError, Parser, positive, run
-from modeling.evaluation import top_k_accuracy
+from modeling.evaluation import evaluate
 from modeling.servable import InputForm, Servable
 from modeling.sources import CIFAR10, read_cifar10, read_images
 from modeling.torchscript import load_torchscript
@@ -22,24 +25,28 @@ if TYPE_CHECKING:
     from modeling.facts import ModelFacts
 
 PROGRAM = "python -m modeling.evaluate"
-_BEST_OF = 5  # worth telling where there are more classes than this
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     options = _parser().parse_args(arguments)
-    return run(PROGRAM, lambda: evaluate(options))
+    return run(PROGRAM, lambda: measure(options))
 
 
-def evaluate(options: Namespace) -> int:
-    """Print the accuracy on all images, decoded and cut as a server does it."""
+def measure(options: Namespace) -> int:
+    """Print how often the model is right on all images, decoded and cut as a server does it."""
     model, facts = _load(options.model, read_labels(options.labels) if options.labels else None)
     images = read_cifar10()[1] if options.data == CIFAR10 else read_images(Path(options.data))
-    pixels, labels = images.with_classes(facts.classes).decode(facts.size, facts.crop_fraction)
-    ks = (1, _BEST_OF) if len(facts.classes) > _BEST_OF else (1,)
-    accuracies = top_k_accuracy(model, pixels, labels, ks, options.batch_size)
-    shares = ", ".join(f"top-{k} {accuracy:.2%}" for k, accuracy in zip(ks, accuracies, strict=True))
-    sys.stdout.write(f"{options.model}: {shares} of {len(labels)} images\n")
+    images = images.with_classes(facts.classes)
+    started = time.monotonic()
+    evaluation = evaluate(model, facts, images, options.batch_size)
+    seconds = time.monotonic() - started
+    if options.json:
+        heading = {"model": options.model, "version": None, "data": images.name}
+        text = json.dumps(heading | as_object(evaluation, seconds) | {"failures": []}) + "\n"
+    else:
+        text = f"{options.model}, {images.name}\n{as_text(evaluation, seconds)}"
+    sys.stdout.write(text)
     return 0
 
 
@@ -63,6 +70,7 @@ def _parser() -> Parser:
     add("--data", default=CIFAR10, help="a folder of class folders, a packed .npz file, or cifar10")
     add("--labels", type=Path, help="file with one label a line, in place of the weights' own")
     add("--batch-size", type=positive, default=64, help="images at once")
+    add("--json", action="store_true", help="one JSON object, as python -m client evaluate prints it")
     return parser
 
 

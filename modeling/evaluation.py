@@ -1,19 +1,46 @@
-"""How often a model is right."""
+"""What a model says of labelled images."""
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from imaging import evaluation
+from imaging.evaluation import MOST_RANKED, Evaluation
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from numpy.typing import NDArray
     from torch import Tensor
 
+    from modeling.dataset import DataSet
+    from modeling.facts import ModelFacts
 
-@torch.inference_mode()
+
+def evaluate(model: Callable[[Tensor], Tensor], facts: ModelFacts, images: DataSet, batch_size: int = 64) -> Evaluation:
+    """Ask a model for each image, decoded and cut as a server does it.
+
+    Args:
+        model: uint8 [N, H, W, 3] to probabilities [N, classes].
+        facts: What it takes.
+        images: By the model's classes.
+        batch_size: Images at once, at most.
+
+    Raises:
+        InputError: An image cannot be read.
+    """
+    crops = tqdm(
+        images.crops(facts.size, facts.crop_fraction), "evaluating", len(images.labels), unit="image", disable=None
+    )
+    ranked, confidence = _rank(model, _batches(crops, batch_size), min(MOST_RANKED, len(facts.classes)))
+    return Evaluation(images.classes, np.asarray(images.labels), ranked, confidence)
+
+
 def top_k_accuracy(
     model: Callable[[Tensor], Tensor], pixels: Tensor, labels: Tensor, ks: tuple[int, ...] = (1,), batch_size: int = 64
 ) -> tuple[float, ...]:
@@ -26,11 +53,24 @@ def top_k_accuracy(
         ks: At most as many as there are classes.
         batch_size: Images at once, at most.
     """
-    right = dict.fromkeys(ks, 0)
-    for start in tqdm(range(0, len(labels), batch_size), "evaluating", unit="batch", disable=None, leave=False):
-        batch = slice(start, start + batch_size)
-        best = model(pixels[batch]).topk(max(ks), dim=1).indices  # [N, k]
-        hits = best == labels[batch, None]
-        for k in ks:
-            right[k] += int(hits[:, :k].sum())
-    return tuple(right[k] / len(labels) for k in ks)
+    batches = tqdm(torch.split(pixels, batch_size), "evaluating", unit="batch", disable=None, leave=False)
+    ranked, _ = _rank(model, batches, max(ks))
+    return tuple(evaluation.top_k_accuracy(labels.cpu().numpy(), ranked, k) for k in ks)
+
+
+@torch.inference_mode()
+def _rank(
+    model: Callable[[Tensor], Tensor], batches: Iterable[Tensor], k: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the `k` most probable classes of each image [N, k], and the probability of the first [N]."""
+    best = [model(batch).topk(k, dim=1) for batch in batches]
+    ranked = torch.cat([each.indices for each in best])
+    confidence = torch.cat([each.values[:, 0] for each in best])
+    return ranked.cpu().numpy(), confidence.double().cpu().numpy()
+
+
+def _batches(crops: Iterable[NDArray[np.uint8]], batch_size: int) -> Iterator[Tensor]:
+    """Stack crops, uint8 [H, W, 3], to batches, uint8 [N, H, W, 3]."""
+    rest = iter(crops)
+    while batch := list(islice(rest, batch_size)):
+        yield torch.from_numpy(np.stack(batch))

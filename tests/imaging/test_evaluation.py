@@ -115,6 +115,15 @@ def test_failed_images_are_wrong() -> None:
     assert evaluation([0], [failed], [np.nan], "ab").calibration_error() is None
 
 
+@pytest.mark.parametrize("score", [-0.5, 3.0, np.nan, np.inf])
+def test_scores_that_are_no_probabilities(score: float) -> None:
+    """They rank classes, but are no confidence."""
+    some = evaluation([0, 1], [[0, 1], [0, 1]], [0.5, score], "ab")
+
+    assert some.top_k_accuracy(1) == 0.5
+    assert some.calibration_error() is None
+
+
 def test_top_5_needs_more_than_five_classes() -> None:
     """Where every answer has all classes, that the right one is among them says nothing."""
     assert evaluation([0], [[0]], [1], "abcde").ks == (1,)
