@@ -1,7 +1,8 @@
-"""Weights in files: our own safetensors with the model's facts, and PyTorch files of others, such as the authors'."""
+"""Weights in files: our own safetensors with the model's facts, and files of others, such as the authors'."""
 
 from __future__ import annotations
 
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING
 
 import torch
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 _FACTS_KEY = "coordserve"
-_PARALLEL_PREFIX = "module."  # DataParallel puts it before every name
+# Under which names training scripts keep the weights, beside an optimizer's state and the like.
+_WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "network", "net", "weights")
+_COUNTER = "num_batches_tracked"  # of batches seen, which old files lack and nothing here reads
 
 
 def as_stored(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -39,8 +42,8 @@ def save_checkpoint(path: Path, state: Mapping[str, Tensor], facts: ModelFacts) 
         temporary.write_text(facts.to_json() + "\n", encoding="utf-8")
 
 
-def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], ModelFacts]:
-    """Read what `save_checkpoint` wrote, in single precision.
+def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], ModelFacts | None]:
+    """Read what `save_checkpoint` wrote, in single precision, or safetensors of others, which come without facts.
 
     Raises:
         InputError: The file is not such a file.
@@ -51,9 +54,9 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], ModelFacts]:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     except (SafetensorError, OSError) as error:
         raise InputError(f"cannot read {path} as safetensors ({error})") from None
-    if _FACTS_KEY not in metadata:
-        raise InputError(f"{path} does not say which classes and which input size its weights are for")
     floats = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+    if _FACTS_KEY not in metadata:
+        return without_prefixes(floats), None
     return floats, ModelFacts.from_json(metadata[_FACTS_KEY])
 
 
@@ -65,14 +68,43 @@ def load_state_file(path: Path) -> dict[str, Tensor]:
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # noqa: BLE001 - the unpickler meets garbage with errors of any kind
+    except UnpicklingError:
+        raise InputError(f"cannot read {path} as PyTorch weights: save the state_dict() of a network in it") from None
+    except Exception as error:  # noqa: BLE001 - garbage ends in errors of any kind
         reason = str(error).partition("\n")[0]
         raise InputError(f"cannot read {path} as PyTorch weights ({reason})") from None
-    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
-        content = content["state_dict"]
-    if not isinstance(content, dict) or not all(isinstance(value, torch.Tensor) for value in content.values()):
+    while wrapper := _wrapper(content):
+        content = content[wrapper]
+    if not isinstance(content, dict) or not content or not all(_is_plain(value) for value in content.values()):
         raise InputError(f"{path} holds no state dict: names and tensors")
-    return {str(name).removeprefix(_PARALLEL_PREFIX): tensor for name, tensor in content.items()}
+    return without_prefixes({str(name): tensor for name, tensor in content.items()})
+
+
+def without_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Leave out what all names begin with: `module.` of DataParallel, the name that a wrapping module gives a network.
+
+    No network here is a single module at its top, so what all names share is none of its own.
+    """
+    first, _, _ = next(iter(state), "").partition(".")
+    if not all(name.startswith(f"{first}.") for name in state):
+        return state
+    return without_prefixes({name.removeprefix(f"{first}."): tensor for name, tensor in state.items()}) if state else {}
+
+
+def shapes_of(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each tensor, but for the optional counters."""
+    return {name: tuple(tensor.shape) for name, tensor in state.items() if not name.endswith(_COUNTER)}
+
+
+def misfits(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]]) -> list[str]:
+    """Say of each name that is missing, unexpected or of another shape what is wrong with it."""
+    problems = [f"missing {name}" for name in expected if name not in found]
+    problems += [f"unexpected {name}" for name in found if name not in expected]
+    return problems + [
+        f"{name} has shape {found[name]} where the network has {shape}"
+        for name, shape in expected.items()
+        if found.get(name, shape) != shape
+    ]
 
 
 def load_strictly(network: nn.Module, state: Mapping[str, Tensor]) -> None:
@@ -81,17 +113,21 @@ def load_strictly(network: nn.Module, state: Mapping[str, Tensor]) -> None:
     Raises:
         InputError: A name is missing or unexpected, or a tensor has another shape; all of them are listed.
     """
-    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in state.items()}
-    # Old files lack the counters of batches seen, which nothing here reads.
-    missing = [name for name in expected if name not in found and not name.endswith("num_batches_tracked")]
-    problems = [f"missing {name}" for name in missing]
-    problems += [f"unexpected {name}" for name in found if name not in expected]
-    problems += [
-        f"{name} has shape {found[name]} where the network has {shape}"
-        for name, shape in expected.items()
-        if found.get(name, shape) != shape
-    ]
+    problems = misfits(shapes_of(network.state_dict()), shapes_of(state))
     if problems:
         raise InputError(f"the weights do not fit the network: {'; '.join(problems)}")
     network.load_state_dict(dict(state), strict=False)
+
+
+def _wrapper(content: object) -> str | None:
+    """Return the name under which a dict holds the dict that matters."""
+    if not isinstance(content, dict):
+        return None
+    return next((name for name in _WRAPPERS if isinstance(content.get(name), dict)), None)
+
+
+def _is_plain(value: object) -> bool:
+    """Tell whether this is a tensor whose numbers are all there: neither sparse nor quantized nor a mere shape."""
+    return (
+        isinstance(value, torch.Tensor) and value.layout is torch.strided and not (value.is_quantized or value.is_meta)
+    )

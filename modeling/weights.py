@@ -10,6 +10,7 @@ from modeling.checkpoint import load_checkpoint, load_state_file, load_strictly
 from modeling.command import InputError
 from modeling.download import cache_directory, fetch, git_blob_id
 from modeling.facts import ModelFacts
+from modeling.recognition import recognise
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,32 +30,31 @@ IMAGENET_URLS = (
 IMAGENET_BLOB_ID = "07b6640600b7d767acfaebcf5ddb801b675073df"
 _IMAGENET_SIZE = 224
 _IMAGENET_CROP_FRACTION = 0.875
-_CLASSIFIER = "classifier.1.weight"
 
 
 def load_weights(source: str, labels: tuple[str, ...] | None = None) -> tuple[nn.Module, ModelFacts]:
     """Build a network with its weights.
 
+    A file that does not say what it is for is recognised by the names and shapes in it; its images are taken to be
+    prepared as in the authors' training on ImageNet.
+
     Args:
-        source: `bundled`, `imagenet` or the path of a file: safetensors written by this package, or a PyTorch file.
+        source: `bundled`, `imagenet` or the path of a file: safetensors, of this package or others, or a PyTorch file.
         labels: Names of the classes, instead of those that are known.
 
     Returns:
         The network, and what is known about it.
 
     Raises:
-        InputError: The weights cannot be had, or fit neither the network nor the labels.
+        InputError: The weights cannot be had, or fit neither a network nor the labels.
     """
     path = {BUNDLED: lambda: BUNDLED_FILE, IMAGENET: fetch_imagenet}.get(source, lambda: Path(source))()
-    if path.suffix == ".safetensors":
-        state, facts = load_checkpoint(path)
-    else:
-        state = load_state_file(path)
-        facts = _published_facts(state, labels)
-    if labels is not None:
-        if len(labels) != len(facts.classes):
-            raise InputError(f"there are {len(labels)} labels for the {len(facts.classes)} classes of {path}")
-        facts = replace(facts, classes=labels)
+    is_safetensors = path.suffix == ".safetensors"
+    state, facts = load_checkpoint(path) if is_safetensors else (load_state_file(path), None)
+    if facts is None:
+        facts = _recognised_facts(path, state, labels)
+    elif labels is not None:
+        facts = replace(facts, classes=_as_many(labels, len(facts.classes), path))
     network = facts.build()
     load_strictly(network, state)
     return network, facts
@@ -85,13 +85,24 @@ def read_labels(path: Path) -> tuple[str, ...]:
     return labels
 
 
-def _published_facts(state: Mapping[str, Tensor], labels: tuple[str, ...] | None) -> ModelFacts:
-    """Return the facts that the authors' training code implies; their files say none."""
-    if _CLASSIFIER not in state:
-        raise InputError(f"the weights do not fit the network: missing {_CLASSIFIER}")
-    classes = labels or read_labels(IMAGENET_LABELS_FILE)
-    count = len(state[_CLASSIFIER])
-    if count != len(classes):
-        raise InputError(f"the weights are for {count} classes and there are {len(classes)} labels: give --labels FILE")
-    attention = "ca" if any(name.endswith("conv.6.conv1.weight") for name in state) else "none"
-    return ModelFacts(classes, _IMAGENET_SIZE, attention=attention, crop_fraction=_IMAGENET_CROP_FRACTION)
+def _recognised_facts(path: Path, state: Mapping[str, Tensor], labels: tuple[str, ...] | None) -> ModelFacts:
+    """Return the facts of weights that say none: of as many classes as ImageNet has, its labels."""
+    architecture = recognise(path, state)
+    known = read_labels(IMAGENET_LABELS_FILE)
+    if labels is None and architecture.classes != len(known):
+        raise InputError(f"{path} has {architecture.classes} classes and does not name them: give --labels FILE")
+    return ModelFacts(
+        known if labels is None else _as_many(labels, architecture.classes, path),
+        _IMAGENET_SIZE,
+        architecture.network,
+        architecture.width,
+        architecture.attention,
+        crop_fraction=_IMAGENET_CROP_FRACTION,
+    )
+
+
+def _as_many(labels: tuple[str, ...], classes: int, path: Path) -> tuple[str, ...]:
+    """Return the labels, which must be as many as there are classes."""
+    if len(labels) != classes:
+        raise InputError(f"there are {len(labels)} labels for the {classes} classes of {path}")
+    return labels

@@ -12,7 +12,6 @@ from safetensors.torch import save_file
 from modeling.checkpoint import as_stored, load_checkpoint, load_state_file, load_strictly, save_checkpoint
 from modeling.command import InputError
 from modeling.facts import ModelFacts
-from modeling.network import MobileNetV2
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,26 +56,17 @@ def test_variances_beyond_half_precision() -> None:
     assert stored["weight"].dtype == torch.float16
 
 
-def test_authors_file(tmp_path: Path) -> None:
-    """Weights under the authors' names load into another network and give the same logits."""
-    torch.manual_seed(1)
-    original, other = MobileNetV2(width=0.25).eval(), MobileNetV2(width=0.25).eval()
-    torch.save(original.state_dict(), tmp_path / "mbv2_ca.pth")
-
-    load_strictly(other, load_state_file(tmp_path / "mbv2_ca.pth"))
-
-    images = torch.randn(2, 3, 32, 32)
-    with torch.inference_mode():
-        assert torch.equal(other(images), original(images))
-
-
-@pytest.mark.parametrize("prefix", ["", "module."])
-@pytest.mark.parametrize("wrapped", [False, True])
-def test_training_scripts_wrappings(tmp_path: Path, prefix: str, wrapped: bool) -> None:  # noqa: FBT001 - a parameter
-    """A state dict is found behind the names of data parallel training and beside an optimizer's state."""
-    state = {"weight": torch.ones(2)}
-    named = {prefix + name: tensor for name, tensor in state.items()}
-    torch.save({"state_dict": named, "epoch": 3} if wrapped else named, tmp_path / "weights.pth")
+@pytest.mark.parametrize("prefix", ["", "module.", "model.", "module.model.", "_orig_mod."])
+@pytest.mark.parametrize(
+    "wrappers", [[], ["state_dict"], ["model"], ["model_state_dict"], ["net"], ["model", "state_dict"]]
+)
+def test_training_scripts_wrappings(tmp_path: Path, prefix: str, wrappers: list[str]) -> None:
+    """A state dict is found behind the names of modules around the network, and beside an optimizer's state."""
+    state = {"conv.weight": torch.ones(2), "classifier.bias": torch.zeros(2)}
+    content: dict[str, object] = {prefix + name: tensor for name, tensor in state.items()}
+    for wrapper in wrappers:
+        content = {"optimizer": {"step": 3}, wrapper: content, "epoch": 3}
+    torch.save(content, tmp_path / "weights.pth")
 
     assert_same(load_state_file(tmp_path / "weights.pth"), state)
 
@@ -153,24 +143,57 @@ def test_missing_files(tmp_path: Path) -> None:
             load(tmp_path / "absent.pth")
 
 
-def test_no_state_dict(tmp_path: Path) -> None:
-    """A PyTorch file of something else is refused."""
-    torch.save([1, 2], tmp_path / "list.pth")
+@pytest.mark.parametrize(
+    "content",
+    [
+        [1, 2],
+        {},
+        {"weight": 3},
+        {"state_dict": {}},
+        {"weight": torch.ones(2).to_sparse()},
+        {"weight": torch.ones(2, device="meta")},
+    ],
+)
+def test_no_state_dict(tmp_path: Path, content: object) -> None:
+    """A PyTorch file of something else is refused, and so are tensors whose numbers are not all there."""
+    torch.save(content, tmp_path / "other.pth")
 
     with pytest.raises(InputError, match="no state dict"):
-        load_state_file(tmp_path / "list.pth")
+        load_state_file(tmp_path / "other.pth")
+
+
+def test_whole_network(tmp_path: Path, facts: ModelFacts) -> None:
+    """A file that holds a network as an object, which only its own code can read, says what to save instead."""
+    torch.save(facts.build(), tmp_path / "network.pth")
+
+    with pytest.raises(InputError, match=r"save the state_dict\(\) of a network in it"):
+        load_state_file(tmp_path / "network.pth")
 
 
 def test_foreign_safetensors(tmp_path: Path) -> None:
-    """Weights that do not say what they are for are refused."""
-    save_file({"weight": torch.ones(1)}, tmp_path / "foreign.safetensors")
+    """Weights that do not say what they are for come without facts, under the network's own names."""
+    tensors = {"module.conv.weight": torch.ones(2, dtype=torch.float16), "module.head.bias": torch.ones(1)}
+    save_file(tensors, tmp_path / "foreign.safetensors")
 
-    with pytest.raises(InputError, match="does not say which classes"):
-        load_checkpoint(tmp_path / "foreign.safetensors")
+    state, facts = load_checkpoint(tmp_path / "foreign.safetensors")
+
+    assert facts is None
+    assert_same(state, {"conv.weight": torch.ones(2), "head.bias": torch.ones(1)})
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"classes": ["a"], "size": 0, "mean": [0], "std": [1]}', '{"classes": 3, "colour": 1}']
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"classes": ["a"], "size": 0, "mean": [0, 0, 0], "std": [1, 1, 1]}',
+        '{"classes": ["a"], "size": 8, "mean": [0], "std": [1]}',
+        '{"classes": ["a"], "size": 8, "mean": [0, 0, 0], "std": [1, 0, 1]}',
+        '{"classes": ["a"], "size": 8, "mean": [0, 0, 0], "std": [1, 1, 1], "temperature": 0}',
+        '{"classes": ["a"], "size": 8, "mean": [0, 0, 0], "std": [1, 1, 1], "temperature": Infinity}',
+        '{"classes": 3, "colour": 1}',
+    ],
 )
 def test_broken_facts(text: str) -> None:
     """Facts that are broken are refused."""

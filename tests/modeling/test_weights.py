@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from modeling.checkpoint import save_checkpoint
 from modeling.command import InputError
+from modeling.facts import ModelFacts
 from modeling.network import MobileNetV2
 from modeling.weights import BUNDLED_FILE, IMAGENET_LABELS_FILE, load_weights, read_labels
+from tests.modeling import authors_network
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from modeling.facts import ModelFacts
 
 
 def test_bundled_weights() -> None:
@@ -51,28 +52,76 @@ def test_labels_replace_the_known_ones(tmp_path: Path, facts: ModelFacts) -> Non
         load_weights(str(tmp_path / "model.safetensors"), ("a", "b"))
 
 
-def test_published_weights_of_other_classes(tmp_path: Path) -> None:
-    """Weights of the authors' form for other classes than ImageNet's need labels."""
-    torch.save(MobileNetV2(classes=3).state_dict(), tmp_path / "weights.pth")
+def test_authors_logits(tmp_path: Path) -> None:
+    """A file with random weights under the authors' names gives the logits of their network."""
+    state = authors_network.random_state(classes=10, seed=0)
+    torch.save({"state_dict": {f"module.{name}": tensor for name, tensor in state.items()}}, tmp_path / "mbv2_ca.pth")
 
-    assert load_weights(str(tmp_path / "weights.pth"), ("a", "b", "c"))[1].classes == ("a", "b", "c")
-    with pytest.raises(InputError, match="for 3 classes and there are 1000 labels: give --labels FILE"):
-        load_weights(str(tmp_path / "weights.pth"))
+    network, facts = load_weights(str(tmp_path / "mbv2_ca.pth"), tuple("abcdefghij"))
+
+    assert (facts.network, facts.width, facts.attention, facts.size) == ("mobilenetv2", 1.0, "ca", 224)
+    images = torch.randn(2, 3, 96, 64, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        expected = authors_network.logits(state, images)
+        found = network.eval()(images)
+    assert expected.std() > 0.1
+    assert (expected[0] - expected[1]).abs().max() > 0.1
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_published_weights_without_attention(tmp_path: Path) -> None:
-    """A plain MobileNetV2 is recognised by the names that it lacks."""
-    torch.save(MobileNetV2(classes=3, attention="none").state_dict(), tmp_path / "weights.pth")
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+@pytest.mark.parametrize(
+    ("network", "width", "attention"),
+    [
+        ("mobilenetv2", 0.35, "cbam"),
+        ("mobilenext", 0.5, "ca"),
+        ("shufflenetv2", 0.5, "sa"),
+        ("mobilenetv2", 1.0, "none"),
+    ],
+)
+def test_own_weights(tmp_path: Path, suffix: str, network: str, width: float, attention: str) -> None:
+    """Of weights without facts the network, its width and its attention are read from the file; labels are given."""
+    described = ModelFacts(("a", "b", "c"), 224, network, width, attention, crop_fraction=0.875)
+    original = described.build().eval()
+    path = tmp_path / f"mine{suffix}"
+    if suffix == ".pth":
+        torch.save({"model_state_dict": original.state_dict(), "epoch": 9}, path)
+    else:
+        save_file(original.state_dict(), path)
 
-    assert load_weights(str(tmp_path / "weights.pth"), ("a", "b", "c"))[1].attention == "none"
+    loaded, facts = load_weights(str(path), ("a", "b", "c"))
+
+    assert facts == described
+    images = torch.randn(1, 3, 32, 32)
+    with torch.inference_mode():
+        assert torch.equal(loaded.eval()(images), original(images))
+
+
+def test_labels_must_match(tmp_path: Path) -> None:
+    """Weights of other classes than ImageNet's need labels, as many as they have classes."""
+    path = tmp_path / "weights.pth"
+    torch.save(MobileNetV2(classes=3).state_dict(), path)
+
+    with pytest.raises(InputError, match=f"{path} has 3 classes and does not name them: give --labels FILE"):
+        load_weights(str(path))
+    with pytest.raises(InputError, match=f"there are 2 labels for the 3 classes of {path}"):
+        load_weights(str(path), ("a", "b"))
 
 
 def test_weights_of_another_network(tmp_path: Path) -> None:
     """Weights of something else are refused."""
     torch.save({"weight": torch.ones(1)}, tmp_path / "weights.pth")
 
-    with pytest.raises(InputError, match=r"missing classifier\.1\.weight"):
+    with pytest.raises(InputError, match=r"weights\.pth fits none of mobilenetv2, mobilenext, shufflenetv2"):
         load_weights(str(tmp_path / "weights.pth"))
+
+
+def test_facts_that_do_not_fit(tmp_path: Path, facts: ModelFacts) -> None:
+    """Weights that are not those of the network that their own facts describe are refused."""
+    save_checkpoint(tmp_path / "model.safetensors", facts.build().state_dict(), replace(facts, attention="se"))
+
+    with pytest.raises(InputError, match=r"the weights do not fit the network: missing .*conv\.6\.reduce"):
+        load_weights(str(tmp_path / "model.safetensors"))
 
 
 @pytest.mark.parametrize("content", [b"", b"a\n\nb\n", b"\xff\xfe"])
