@@ -83,7 +83,7 @@ def null_server(*arguments: str) -> Iterator[str]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own
         try:
             line = process.stdout.readline() if process.stdout else ""
-            if not (match := re.search(r"listening: gRPC on (\S+)", line)):
+            if not (match := re.search(r"listening: gRPC on ([^,\s]+)", line)):
                 raise RuntimeError("the null server did not start")
             yield match[1]
         finally:

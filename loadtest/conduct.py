@@ -82,7 +82,15 @@ def _run(
     if not session.runs:
         raise TargetError("interrupted before anything was measured")
     verdict = findings.pop("verdict", None)
-    summary = summarize(session.runs, plan.objective, scenario=arguments.scenario, findings=findings, verdict=verdict)
+    misses = findings.pop("misses", ())
+    summary = summarize(
+        session.runs,
+        plan.objective,
+        scenario=arguments.scenario,
+        findings=findings,
+        verdict=verdict,
+        misses=misses,
+    )
     summary |= environment(prepared.target, arguments)
     summary["generator"] = asdict(calibration) if calibration else None
     if arguments.output:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from loadtest.report import memory
 from loadtest.report.sentence import state
 
 _SHOWN = ("p50", "p90", "p95", "p99", "p999", "max")
@@ -17,7 +18,10 @@ def describe(summary: dict[str, Any]) -> str:
     if told:
         lines += ["", told.sentence, *told.details]
     else:
-        lines += [f"{name.replace('_', ' ')}: {_value(value)}" for name, value in summary["findings"].items()]
+        findings = {name: value for name, value in summary["findings"].items() if name != "memory"}
+        lines += [f"{name.replace('_', ' ')}: {_value(value)}" for name, value in findings.items()]
+    if summary["scenario"] == "soak":
+        lines.append(memory.sentence(summary["findings"]))
     if bad := runs[summary["headline"]]["bad_input"]:
         lines.append(f"bad input: {bad['refused']} of {bad['requests']} refused as it should be")
     if summary["partial"]:

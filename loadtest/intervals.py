@@ -129,7 +129,7 @@ def block_length(values: NDArray[np.float64], ascending: NDArray[np.float64]) ->
     spectrum, slope = float(both_sides.sum()), float((lags * both_sides).sum())
     if spectrum <= 0:
         return longest
-    best = (1.5 * (slope / spectrum) ** 2 * count) ** (1 / 3)
+    best: float = (1.5 * (slope / spectrum) ** 2 * count) ** (1 / 3)
     return min(longest, max(1, math.ceil(_LENGTHENED * best)))
 
 

@@ -15,6 +15,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import grpc
+from prometheus_client import start_http_server
 from tritonclient.grpc import model_config_pb2, service_pb2
 
 from loadtest import event_loop
@@ -45,7 +46,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
         draw = service_times(kind, duration_or_none(mean), arguments.seed)
         service = ServiceModel(draw, arguments.servers, tuple(arguments.stall), arguments.capacity)
     server = grpc.aio.server(options=_OPTIONS)
-    queue = _Queue(service)
+    queue = _Queue(service, arguments.leak)
     handlers = {
         "inference.GRPCInferenceService": {
             "ModelInfer": queue.answer(_infer_reply(), _id_field),
@@ -58,7 +59,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
     )
     found = server.add_insecure_port(f"{arguments.host}:{arguments.grpc_port}")
     await server.start()
-    print(f"listening: gRPC on {arguments.host}:{found}", flush=True)
+    print(f"listening: gRPC on {arguments.host}:{found}{_serve_metrics(arguments)}", flush=True)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -66,11 +67,21 @@ async def _serve(arguments: argparse.Namespace) -> None:
     await server.stop(None)
 
 
+def _serve_metrics(arguments: argparse.Namespace) -> str:
+    """Begin to, if asked to; gives where."""
+    if arguments.metrics_port is None:
+        return ""
+    server, _ = start_http_server(arguments.metrics_port, addr=arguments.host)
+    return f", metrics on http://{arguments.host}:{server.server_port}/metrics"
+
+
 class _Queue:
     """Answers when the service model says so, and keeps the books that ModelStatistics tells."""
 
-    def __init__(self, service: ServiceModel | None) -> None:
+    def __init__(self, service: ServiceModel | None, leak_bytes: int) -> None:
         self._service = service
+        self._leak_bytes = leak_bytes
+        self._leaked: list[bytes] = []
         self._start: float | None = None
         self.answered = self.refused = self.nanoseconds = 0
 
@@ -81,6 +92,8 @@ class _Queue:
             if self._service:
                 await self._wait(self._service, context)
             self.answered += 1
+            if self._leak_bytes:
+                self._leaked.append(b"x" * self._leak_bytes)
             return reply + add(request)
 
         return grpc.unary_unary_rpc_method_handler(handle)  # without deserialiser: the bytes as they came
@@ -205,6 +218,10 @@ def _parse_arguments() -> argparse.Namespace:
         "--stall", type=_stall, action="append", default=[], help="1s@10s: for 1 s, 10 s after the first"
     )
     parser.add_argument("--seed", type=int, default=0, help="of service times (default 0)")
+    parser.add_argument(
+        "--leak", type=whole, default=0, help="bytes of each request that it keeps for ever (default 0)"
+    )
+    parser.add_argument("--metrics-port", type=port, help="serve its memory there; 0 for any that is free")
     return parser.parse_args()
 
 

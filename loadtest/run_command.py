@@ -9,6 +9,7 @@ from loadtest.arguments import add_load_arguments, duration, objective, positive
 from loadtest.conduct import conduct
 from loadtest.replay_file import read_instants
 from loadtest.scenarios import SCENARIOS, Plan
+from loadtest.server_memory import find_metric
 
 if TYPE_CHECKING:
     import argparse
@@ -41,7 +42,9 @@ def _plan(arguments: argparse.Namespace, scenario: Scenario) -> Plan:
         ValueError: It cannot be measured.
     """
     rate = arguments.rate or scenario.rate
-    plan = Plan(rate, arguments.duration, arguments.seed, objective(arguments), read_instants(arguments.schedule))
+    memory = find_metric(arguments.metrics_url) if arguments.metrics_url else None
+    instants = read_instants(arguments.schedule)
+    plan = Plan(rate, arguments.duration, arguments.seed, objective(arguments), instants, memory)
     if (arguments.scenario == "replay") != (plan.instants is not None):
         raise ValueError("replay and --schedule go together")
     if scenario.rate is None or rate is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -10,6 +11,7 @@ import numpy as np
 from loadtest import recovery, schedule
 from loadtest.reload import reloading
 from loadtest.schedule import SCHEDULES
+from loadtest.server_memory import memory_misses, watching
 from loadtest.trace import WRONG_ANSWER
 
 if TYPE_CHECKING:
@@ -18,10 +20,11 @@ if TYPE_CHECKING:
     from loadtest.objective import Objective
     from loadtest.run import Run
     from loadtest.schedule import Schedule
+    from loadtest.server_memory import MemoryMetric
     from loadtest.session import Session
 
 Findings: TypeAlias = dict[str, Any]
-"""A scenario's own numbers; "verdict" among them is a `Verdict` in place of that of its runs."""
+"""A scenario's own numbers; "verdict" is a `Verdict` in place of that of its runs, "misses" are more reasons to miss."""
 
 _SWEEP = (1, 2, 4, 8, 16, 32)
 _OFFLINE_CALLERS_PER_BATCH = 2
@@ -41,6 +44,7 @@ class Plan:
         seed: Of the schedules.
         objective: What was promised.
         instants: To be replayed, in seconds.
+        memory: Where the server tells its memory; None where nobody asks.
     """
 
     rate: float | None
@@ -48,6 +52,7 @@ class Plan:
     seed: int = 0
     objective: Objective | None = None
     instants: Schedule | None = None
+    memory: MemoryMetric | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +153,13 @@ def _soak(session: Session, plan: Plan) -> Findings:
     rate = _rate(plan)
     session.warm_up(rate)
     due = schedule.poisson(rate, plan.seconds, plan.seed)
-    run = session.open_loop(due, plan.seconds, label="soak", rate=rate, seed=plan.seed)
-    return recovery.drift(run)
+    with watching(plan.memory, plan.seconds) if plan.memory else nullcontext() as watch:
+        run = session.open_loop(due, plan.seconds, label="soak", rate=rate, seed=plan.seed)
+    found = recovery.drift(run)
+    if watch is None:
+        return found
+    memory = watch.findings()
+    return found | {"memory": memory, "misses": memory_misses(memory)}
 
 
 def _reload(session: Session, plan: Plan) -> Findings:
@@ -203,7 +213,7 @@ SCENARIOS = {
     "sweep": Scenario("1 to 32 callers that wait for each answer", _sweep, rate=None),
     "server": Scenario("Poisson arrivals at 25, 50, 75 and 90 % of the peak", _server, rate=None),
     "overload": Scenario("1.5 times the peak: what it still answers, and how fast it refuses", _overload, rate=None),
-    "soak": Scenario("a rate for long: does it drift", _soak),
+    "soak": Scenario("a rate for long: does it drift, and does the server's memory grow (--metrics-url)", _soak),
     "mixed-batches": Scenario("requests of 1, 2, 4 and 8 images", _scheduled("poisson"), batch_sizes=(1, 2, 4, 8)),
     "mixed-models": Scenario("several models at once (--model A --model B)", _scheduled("poisson")),
     "bad-input": Scenario("a tenth of the requests is bad input", _scheduled("poisson"), bad_share=0.1),

@@ -11,7 +11,7 @@ from loadtest.early_stopping import requests_needed
 from loadtest.intervals import intervals_ms
 from loadtest.percentiles import percentiles_ms
 from loadtest.validity import conditions
-from loadtest.verdict import Verdict, judge_run, overall
+from loadtest.verdict import MISSED, Verdict, judge_run, overall
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +40,7 @@ def summarize(
     findings: dict[str, Any] | None = None,
     headline: int = -1,
     verdict: Verdict | None = None,
+    misses: Sequence[str] = (),
 ) -> dict[str, Any]:
     """What summary.json says of the runs of a scenario, the verdict first.
 
@@ -55,9 +56,10 @@ def summarize(
         findings: The scenario's own numbers.
         headline: Which run stands at the top.
         verdict: The scenario's own; None when its judged runs decide.
+        misses: Why the server missed what was asked of it beside what its runs show.
     """
     described = [describe_run(run, objective) for run in runs]
-    verdict = verdict or _verdict(described)
+    verdict = verdict or _verdict(described, misses)
     top = described[headline]
     return {
         "scenario": scenario,
@@ -72,12 +74,13 @@ def summarize(
     }
 
 
-def _verdict(described: Sequence[dict[str, Any]]) -> Verdict:
-    """The verdict on all judged runs."""
+def _verdict(described: Sequence[dict[str, Any]], misses: Sequence[str]) -> Verdict:
+    """The verdict on all judged runs, and on what was seen beside them."""
     judged = [each for each in described if each["judged"]] or described
     several = len(described) > 1
     reasons = [f"{each['label']}: {reason}" if several else reason for each in judged for reason in each["reasons"]]
-    return Verdict(overall(each["verdict"] for each in judged), tuple(reasons))
+    words = [*(each["verdict"] for each in judged), *(MISSED for _ in misses)]
+    return Verdict(overall(words), (*misses, *reasons))
 
 
 def describe_run(run: Run, objective: Objective | None = None) -> dict[str, Any]:

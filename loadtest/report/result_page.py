@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from loadtest.report import tables
+from loadtest.report import memory, tables
 from loadtest.report.carried import carried_rate, shown_run
 from loadtest.report.latency_by_load import CALLERS, OFFERED, latency_by_load
 from loadtest.report.level import Level, carried, closed_loops, good, open_loops
@@ -104,6 +104,7 @@ def _charts(results: Results) -> Markup:
         latency_by_load(levels, objective, unit, carried_rate(summary)),
         response_and_service(trace, objective, closed=run["concurrency"] is not None),
         timeline(trace, run["seconds"], objective),
+        memory.chart(summary["findings"]),
         time_chart(carried(levels, objective) or [headline], unit),
         batch_chart(headline),
         lag(trace) if run["rate"] is not None else None,

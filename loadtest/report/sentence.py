@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from loadtest.report import memory
 from loadtest.report.carried import border, carried_rate
 from loadtest.report.numbers import milliseconds, number, percentile, promised, share
 from loadtest.verdict import INVALID, MET
@@ -41,6 +42,8 @@ def state(summary: dict[str, Any]) -> Statement:
         tell = _SCENARIOS.get(summary["scenario"], _promise if summary["objective"] else _seen)
         sentence, more = tell(summary), _confidence(summary)
         details = [*details, *more]
+    if summary["scenario"] == "soak":
+        details.append(memory.sentence(summary["findings"]))
     if summary["partial"]:
         details.insert(0, "It was interrupted: this is only what was seen until then")
     return Statement(_word(summary), sentence[0].upper() + sentence[1:], tuple(details))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from loadtest.report import memory
 from loadtest.report.carried import shown_run
 from loadtest.report.numbers import PERCENTILES, UNKNOWN, milliseconds, number, share
 from loadtest.report.table import Table
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _NEVER = "never"
+_ELSEWHERE = ("probed", "memory")  # findings that have a place of their own
 
 
 def all_tables(summary: dict[str, Any]) -> list[Table]:
@@ -25,6 +27,7 @@ def all_tables(summary: dict[str, Any]) -> list[Table]:
         errors(runs),
         kinds(shown),
         bad_input(runs),
+        memory.table(summary["findings"]),
         conditions(runs),
         findings(summary["findings"]),
     ]
@@ -136,7 +139,7 @@ def conditions(runs: Sequence[dict[str, Any]]) -> Table:
 
 def findings(found: dict[str, Any]) -> Table:
     """The scenario's own numbers."""
-    rows = [(name.replace("_", " "), _plain(value)) for name, value in found.items() if name != "probed"]
+    rows = [(name.replace("_", " "), _plain(value)) for name, value in found.items() if name not in _ELSEWHERE]
     return Table("Findings", ("", "value"), tuple(rows))
 
 

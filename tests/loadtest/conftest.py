@@ -31,9 +31,15 @@ def image_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def image_server(
+def image_server_process(
     image_repository: Path, start_server: Callable[..., AbstractContextManager[ServerProcess]]
-) -> Iterator[str]:
-    """The address of a running server of that repository."""
+) -> Iterator[ServerProcess]:
+    """A running server of that repository."""
     with start_server(image_repository, "--lame-duck-seconds", "0") as server:
-        yield server.grpc_address
+        yield server
+
+
+@pytest.fixture(scope="session")
+def image_server(image_server_process: ServerProcess) -> str:
+    """Its address."""
+    return image_server_process.grpc_address
