@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -33,8 +34,12 @@ class ModelFacts:
         crop_fraction: Share of the shorter side that the centre crop keeps, in (0, 1].
         mean: What is subtracted from red, green and blue between 0 and 1.
         std: What they are divided by then.
+        temperature: What logits are divided by before the softmax, for probabilities that are what they say.
         accuracy: Share of right answers on `accuracy_images` images that were not trained on, or None if not measured.
         accuracy_images: How many images those were.
+        calibration_error: Expected calibration error on `calibration_images` images that the temperature was not fitted
+            to, or None if not measured.
+        calibration_images: How many images those were.
         recipe: How it was trained, or None if not known.
     """
 
@@ -47,8 +52,11 @@ class ModelFacts:
     crop_fraction: float = 1.0
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
+    temperature: float = 1.0
     accuracy: float | None = None
     accuracy_images: int | None = None
+    calibration_error: float | None = None
+    calibration_images: int | None = None
     recipe: dict[str, object] | None = None
 
     def __post_init__(self) -> None:
@@ -60,6 +68,10 @@ class ModelFacts:
             raise InputError("classes, size, enlargement and width must be positive")
         if not 0 < self.crop_fraction <= 1:
             raise InputError("crop fraction must be positive and at most 1")
+        if not 0 < self.temperature < math.inf:
+            raise InputError("temperature must be positive and finite")
+        if len(self.mean) != len(IMAGENET_MEAN) or len(self.std) != len(IMAGENET_STD) or min(self.std) <= 0:
+            raise InputError("mean and std must have a number for each of red, green and blue, those of std positive")
 
     def build(self) -> nn.Module:
         """Build the network that these facts describe, with fresh weights."""

@@ -70,11 +70,11 @@ class Normalisation(nn.Module):
 
 
 class Servable(nn.Module):
-    """Normalisation, enlargement, network and softmax in one module.
+    """Normalisation, enlargement, network, temperature and softmax in one module.
 
     Args:
         network: [N, 3, H, W] to logits [N, classes].
-        facts: How its input is normalised and enlarged.
+        facts: How its input is normalised and enlarged, and what its logits are divided by.
         form: How its callers give images.
         precision: What it computes in; the network itself stays as it is.
     """
@@ -90,6 +90,7 @@ class Servable(nn.Module):
         self.form = form
         self.precision = precision
         self.enlargement = facts.enlargement
+        self.temperature = facts.temperature
         self.normalisation = Normalisation(facts, 255 if form is InputForm.UINT8 else 1)
         # Folded before it is rounded, a batch normalisation costs half the error.
         self.network = fuse(network.eval()).to(torch.bfloat16) if precision is Precision.BF16 else network
@@ -99,6 +100,10 @@ class Servable(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images in the caller's form to probabilities, float32 [N, classes]."""
+        return (self.logits(images) / self.temperature).softmax(dim=1)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Map images in the caller's form to what the network says of them, float32 [N, classes]."""
         if self.form is InputForm.UINT8:
             images = images.permute(0, 3, 1, 2).float()  # [N, 3, H, W]; the channels stay innermost in memory
         images = images.contiguous(memory_format=torch.channels_last)
@@ -106,4 +111,4 @@ class Servable(nn.Module):
         if self.enlargement > 1:
             images = functional.interpolate(images, scale_factor=float(self.enlargement), mode="bilinear")
         logits: Tensor = self.network(images.to(self.precision.dtype))
-        return logits.float().softmax(dim=1)
+        return logits.float()

@@ -30,17 +30,22 @@ def test_network(network: str, kind: type[nn.Module]) -> None:
 
 
 def test_older_facts() -> None:
-    """Facts that name no network are MobileNetV2's."""
+    """Facts that name no network are MobileNetV2's, which saw its input as it came and was not calibrated."""
     fields = json.loads(ModelFacts(("a", "b"), 32).to_json())
-    del fields["network"]
+    for name in ("network", "enlargement", "temperature", "calibration_error", "calibration_images"):
+        del fields[name]
 
-    assert type(ModelFacts.from_json(json.dumps(fields)).build()) is MobileNetV2
+    facts = ModelFacts.from_json(json.dumps(fields))
+    assert facts == ModelFacts(("a", "b"), 32)
+    assert (facts.enlargement, facts.temperature) == (1, 1.0)
+    assert type(facts.build()) is MobileNetV2
 
 
 def test_bundled_names() -> None:
     """The bundled file's names are the network's."""
     state, facts = load_checkpoint(BUNDLED_FILE)
 
+    assert facts is not None
     assert facts.build().state_dict().keys() == state.keys()
 
 

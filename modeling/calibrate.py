@@ -1,0 +1,74 @@
+"""`python -m modeling.calibrate`: give trained weights the temperature under which their probabilities are right."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modeling.calibration import fit_temperature, logits_of, measure_calibration
+from modeling.checkpoint import save_checkpoint
+from modeling.command import InputError, Parser, positive, run
+from modeling.servable import Servable
+from modeling.sources import CIFAR10, read_cifar10, read_images
+from modeling.weights import load_weights, read_labels
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Sequence
+
+PROGRAM = "python -m modeling.calibrate"
+_SUFFIX = ".safetensors"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    options = _parser().parse_args(arguments)
+    return run(PROGRAM, lambda: calibrate(options))
+
+
+def calibrate(options: Namespace) -> int:
+    """Fit the temperature to one half of each class's images, measure it on the other, and write the weights."""
+    output = options.output or Path(options.model)
+    if output.suffix != _SUFFIX:
+        raise InputError(f"{output} is no {_SUFFIX} file, which alone holds a temperature: give --output FILE{_SUFFIX}")
+    network, facts = load_weights(options.model, read_labels(options.labels) if options.labels else None)
+    images = read_cifar10()[1] if options.data == CIFAR10 else read_images(Path(options.data))
+    servable = Servable(network, facts)
+    halves = [half.with_classes(facts.classes) for half in images.hold_out(0.5, options.seed)]
+    (fitted, labels), (others, other_labels) = [half.decode(facts.size, facts.crop_fraction) for half in halves]
+    temperature = fit_temperature(logits_of(servable, fitted, options.batch_size), labels)
+    logits = logits_of(servable, others, options.batch_size)
+    before = measure_calibration(logits, other_labels, facts.temperature)
+    after = measure_calibration(logits, other_labels, temperature)
+    calibrated = replace(
+        facts, temperature=temperature, calibration_error=after.error, calibration_images=len(other_labels)
+    )
+    save_checkpoint(output, network.state_dict(), calibrated)
+    sys.stdout.write(
+        f"{output}: temperature {temperature:.4f}, fitted to {len(labels)} images; on {len(other_labels)} others\n"
+        f"ECE  {before.error:.4f} before, {after.error:.4f} after (15 bins)\n"
+        f"NLL  {before.likelihood_loss:.4f} before, {after.likelihood_loss:.4f} after\n"
+    )
+    return 0
+
+
+def _parser() -> Parser:
+    parser = Parser(PROGRAM, "Fit the temperature of a model's probabilities to labelled images.")
+    add = parser.add_argument
+    add("model", help="a file of weights, bundled, or imagenet")
+    add(
+        "--data",
+        default=CIFAR10,
+        help="images not trained on: a folder of class folders, a packed .npz file, or cifar10",
+    )
+    add("--output", type=Path, help=f"where to write the weights, a {_SUFFIX} file (without: where they were)")
+    add("--labels", type=Path, help="file with one label a line, in place of the weights' own")
+    add("--seed", type=positive, default=1, help="decides which half of the images the temperature is fitted to")
+    add("--batch-size", type=positive, default=64, help="images at once")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
