@@ -54,7 +54,7 @@ def calibrate(workload: Workload, options: Options) -> Calibration:
         RuntimeError: The null server does not start.
         TargetError: It does not take the payload.
     """
-    with null_server() as url:
+    with null_server("--any-input") as url:
         check(url, workload)
         settings = SenderSettings(
             url, workload.messages, most_in_flight=_CALLERS * options.processes, cpus=options.cpus

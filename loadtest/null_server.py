@@ -1,8 +1,8 @@
 """`python -m loadtest.null_server`: answers without work, or as a known queue would: what measures the load generator.
 
-It takes what the real server takes, ModelInfer and Classify of any payload, and answers constants. With service times,
-stalls and a capacity it becomes a queue whose percentiles theory gives. MLPerf's LoadGen measures itself against a null
-system, too (loadgen/tests/perftests_null_sut.py).
+It takes what the real server takes, ModelInfer and Classify, refuses bad input as that does, and answers constants.
+With service times, stalls and a capacity it becomes a queue whose percentiles theory gives. MLPerf's LoadGen measures
+itself against a null system, too (loadgen/tests/perftests_null_sut.py).
 """
 
 # ruff: noqa: T201 - a command's output
@@ -16,21 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 from prometheus_client import start_http_server
-from tritonclient.grpc import model_config_pb2, service_pb2
+from tritonclient.grpc import service_pb2
 
 from loadtest import event_loop
 from loadtest.arguments import duration, duration_or_none, port, whole
+from loadtest.null_model import NAME, VERSION, NullModel, Refused, classify_reply, infer_reply
 from loadtest.service_model import ServiceModel, Stall, service_times
-from proto import classifier_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MODEL = "null"
-_CLASSES = 10
 # Protobuf's tags of a ModelInferRequest's first fields.
 _MODEL_NAME, _MODEL_VERSION, _ID = b"\x0a", b"\x12", b"\x1a"
-_MAX_BATCH_SIZE = 1024
 _OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
 
 
@@ -47,12 +44,11 @@ async def _serve(arguments: argparse.Namespace) -> None:
         service = ServiceModel(draw, arguments.servers, tuple(arguments.stall), arguments.capacity)
     server = grpc.aio.server(options=_OPTIONS)
     queue = _Queue(service, arguments.leak)
+    model = NullModel(arguments.payload, arguments.size)
+    infer, classify = _unread() if arguments.any_input else (model.infer, model.classify)
     handlers = {
-        "inference.GRPCInferenceService": {
-            "ModelInfer": queue.answer(_infer_reply(), _id_field),
-            **_Inference(arguments, queue).handlers(),
-        },
-        "coordserve.v1.Classifier": {"Classify": queue.answer(_classify_reply())},
+        "inference.GRPCInferenceService": {"ModelInfer": queue.answer(infer), **_descriptions(model, queue)},
+        "coordserve.v1.Classifier": {"Classify": queue.answer(classify)},
     }
     server.add_generic_rpc_handlers(
         [grpc.method_handlers_generic_handler(name, methods) for name, methods in handlers.items()]
@@ -85,18 +81,34 @@ class _Queue:
         self._start: float | None = None
         self.answered = self.refused = self.nanoseconds = 0
 
-    def answer(self, reply: bytes, add: Callable[[bytes], bytes] = lambda _request: b"") -> Any:
-        """A handler that answers every call with `reply`, and what is to be added to it, in its time."""
+    def answer(self, reply: Callable[[bytes], bytes]) -> Any:
+        """A handler that answers every call in its time with what `reply` makes of it, or refuses it at once."""
 
         async def handle(request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+            try:
+                answer = reply(request)
+            except Refused as refusal:
+                self.refused += 1
+                await context.abort(refusal.code, str(refusal))
             if self._service:
                 await self._wait(self._service, context)
             self.answered += 1
             if self._leak_bytes:
                 self._leaked.append(b"x" * self._leak_bytes)
-            return reply + add(request)
+            return answer
 
         return grpc.unary_unary_rpc_method_handler(handle)  # without deserialiser: the bytes as they came
+
+    def statistics(self) -> Any:
+        """ModelStatistics."""
+        response = service_pb2.ModelStatisticsResponse()
+        statistics = response.model_stats.add(name=NAME, version=VERSION, inference_count=self.answered)
+        statistics.execution_count = self.answered
+        for stage in ("success", "compute_infer"):
+            time_spent = getattr(statistics.inference_stats, stage)
+            time_spent.count, time_spent.ns = self.answered, self.nanoseconds
+        statistics.inference_stats.fail.count = self.refused
+        return response
 
     async def _wait(self, service: ServiceModel, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
         arrival = time.perf_counter()
@@ -108,6 +120,12 @@ class _Queue:
         # An instant, not a time to wait: a late wake-up delays this answer, and none of the next ones.
         await asyncio.sleep(start + end - time.perf_counter())
         self.nanoseconds += int((time.perf_counter() - arrival) * 1e9)
+
+
+def _unread() -> tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]:
+    """What answers ModelInfer and Classify whatever they ask, faster than it could be read."""
+    infer, classify = infer_reply(), classify_reply([True])
+    return lambda request: infer + _id_field(request), lambda _request: classify
 
 
 def _id_field(request: bytes) -> bytes:
@@ -123,79 +141,30 @@ def _id_field(request: bytes) -> bytes:
     return request[start : start + 2 + request[start + 1]] if has_id else b""
 
 
-class _Inference:
-    """What a client asks before it sends load."""
-
-    def __init__(self, arguments: argparse.Namespace, queue: _Queue) -> None:
-        self._shape = [arguments.size, arguments.size, 3]
-        self._datatype = {"uint8": "UINT8", "float32": "FP32"}[arguments.payload]
-        self._queue = queue
-
-    def handlers(self) -> dict[str, Any]:
-        """A handler for each method, by its name."""
-        answers = {
-            "ServerMetadata": service_pb2.ServerMetadataResponse(name="null", version="0", extensions=["statistics"]),
-            "RepositoryIndex": service_pb2.RepositoryIndexResponse(
-                models=[{"name": MODEL, "version": "1", "state": "READY"}]
-            ),
-            "ModelMetadata": self._metadata(),
-            "ModelConfig": self._config(),
-        }
-        constant = {name: _constant(answer) for name, answer in answers.items()}
-        return constant | {"ModelStatistics": _handler(self._statistics)}
-
-    def _metadata(self) -> Any:
-        tensor = {"name": "INPUT__0", "datatype": self._datatype, "shape": [-1, *self._shape]}
-        output = {"name": "OUTPUT__0", "datatype": "FP32", "shape": [-1, _CLASSES]}
-        return service_pb2.ModelMetadataResponse(name=MODEL, versions=["1"], inputs=[tensor], outputs=[output])
-
-    def _config(self) -> Any:
-        config = model_config_pb2.ModelConfig(name=MODEL, max_batch_size=_MAX_BATCH_SIZE)
-        config.output.add(name="OUTPUT__0", dims=[_CLASSES])
-        return service_pb2.ModelConfigResponse(config=config)
-
-    def _statistics(self) -> Any:
-        queue, response = self._queue, service_pb2.ModelStatisticsResponse()
-        statistics = response.model_stats.add(name=MODEL, version="1", inference_count=queue.answered)
-        statistics.execution_count = queue.answered
-        for stage in ("success", "compute_infer"):
-            time_spent = getattr(statistics.inference_stats, stage)
-            time_spent.count, time_spent.ns = queue.answered, queue.nanoseconds
-        statistics.inference_stats.fail.count = queue.refused
-        return response
+def _descriptions(model: NullModel, queue: _Queue) -> dict[str, Any]:
+    """A handler for each method that a client asks before it sends load, by its name."""
+    server = service_pb2.ServerMetadataResponse(name="null", version="0", extensions=["statistics"])
+    index = service_pb2.RepositoryIndexResponse(models=[{"name": NAME, "version": VERSION, "state": "READY"}])
+    return {
+        "ServerMetadata": _handler(lambda _request: server),
+        "RepositoryIndex": _handler(lambda _request: index),
+        "ModelMetadata": _handler(model.metadata),
+        "ModelConfig": _handler(model.config),
+        "ModelStatistics": _handler(lambda _request: queue.statistics()),
+    }
 
 
-def _constant(answer: Any) -> Any:
-    """A handler that always answers the same."""
-    return _handler(lambda: answer)
+def _handler(answer: Callable[[bytes], Any]) -> Any:
+    """A handler that answers with what `answer` makes of a request."""
 
-
-def _handler(answer: Callable[[], Any]) -> Any:
-    """A handler that answers with what `answer` gives."""
-
-    async def handle(_request: bytes, _context: object) -> bytes:
-        serialised: bytes = answer().SerializeToString()
+    async def handle(request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+        try:
+            serialised: bytes = answer(request).SerializeToString()
+        except Refused as refusal:
+            await context.abort(refusal.code, str(refusal))
         return serialised
 
     return grpc.unary_unary_rpc_method_handler(handle)
-
-
-def _infer_reply() -> bytes:
-    response = service_pb2.ModelInferResponse(
-        model_name=MODEL, model_version="1", raw_output_contents=[bytes(4 * _CLASSES)]
-    )
-    response.outputs.add(name="OUTPUT__0", datatype="FP32", shape=[1, _CLASSES])
-    reply: bytes = response.SerializeToString()
-    return reply
-
-
-def _classify_reply() -> bytes:
-    response = classifier_pb2.ClassifyResponse(model_name=MODEL, model_version="1")
-    classes = response.results.add().classes
-    for index in range(5):
-        classes.add(index=index, label=f"class {index}", probability=0.2)
-    reply: bytes = response.SerializeToString()
-    return reply
 
 
 def _stall(text: str) -> Stall:
@@ -221,6 +190,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--leak", type=whole, default=0, help="bytes of each request that it keeps for ever (default 0)"
     )
+    parser.add_argument("--any-input", action="store_true", help="answer anything unread: the least that a server does")
     parser.add_argument("--metrics-port", type=port, help="serve its memory there; 0 for any that is free")
     return parser.parse_args()
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from loadtest.session import Session
 
 Findings: TypeAlias = dict[str, Any]
-"""A scenario's own numbers; "verdict" is a `Verdict` in place of that of its runs, "misses" are more reasons to miss."""
+"""A scenario's own numbers; "verdict" is a `Verdict` in place of that of its runs, "misses" are further reasons."""
 
 _SWEEP = (1, 2, 4, 8, 16, 32)
 _OFFLINE_CALLERS_PER_BATCH = 2

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+import grpc
 import numpy as np
 import pytest
+from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceStub
 
+from client.open_inference import infer_request
+from loadtest.bad_input import bad_messages
 from loadtest.calibration import null_server
+from loadtest.images import make_images
+from loadtest.options import Options
+from loadtest.payloads import Mix, make_workload
+from loadtest.scenarios import SCENARIOS, Plan
 from loadtest.schedule import Schedule, constant, poisson
 from loadtest.sender import SenderSettings
 from loadtest.senders import Senders, Sent
 from loadtest.service_model import ServiceModel, service_times
-from loadtest.target import INFER
+from loadtest.session import Session
+from loadtest.summary import summarize
+from loadtest.target import CLASSIFY, INFER, find_target
 from loadtest.workload import Message
+from proto.classifier_pb2 import ClassifyResponse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MESSAGES = (Message(bytes(1000), INFER), Message(bytes(2000), INFER))
 # The machine that tests run on is busy: what it adds is bounded by this and not by what is to be shown.
@@ -33,7 +49,7 @@ def test_percentiles_of_a_queue_are_those_of_theory(kind: str) -> None:
     """
     mean = 0.05
     due = poisson(0.7 / mean, 8, seed=5)
-    with null_server("--service", f"{kind}:{mean}s", "--seed", "3") as url:
+    with null_server("--any-input", "--service", f"{kind}:{mean}s", "--seed", "3") as url:
         trace = send(url, due).trace
     model = ServiceModel(service_times(kind, mean, seed=3))
     theory = np.array([model.arrive(float(instant)) for instant in due]) - due
@@ -50,7 +66,7 @@ def test_a_stall_is_as_many_slow_requests_as_were_due_meanwhile() -> None:
 
     A client that waits for each answer would report one slow request of hundreds.
     """
-    with null_server("--stall", "1s@1s") as url:
+    with null_server("--any-input", "--stall", "1s@1s") as url:
         trace = send(url, constant(100, 3)).trace
 
     late = np.sort(trace.response_seconds[trace.response_seconds > NOISE_SECONDS])
@@ -61,7 +77,7 @@ def test_a_stall_is_as_many_slow_requests_as_were_due_meanwhile() -> None:
 
 def test_what_a_full_server_refuses_is_recorded_by_its_code() -> None:
     """A burst that finds two places gets two answers, and the rest is an outcome, not the end of the run."""
-    with null_server("--service", "constant:300ms", "--capacity", "2") as url:
+    with null_server("--any-input", "--service", "constant:300ms", "--capacity", "2") as url:
         trace = send(url, np.zeros(10)).trace
 
     assert trace.outcome_counts() == {"OK": 2, "RESOURCE_EXHAUSTED": 8}
@@ -70,7 +86,7 @@ def test_what_a_full_server_refuses_is_recorded_by_its_code() -> None:
 
 def test_beyond_the_most_in_flight_requests_are_dropped() -> None:
     """A server that answers nothing costs the client no more than its limit; the rest counts as dropped."""
-    with null_server("--service", "constant:30s", "--servers", "100") as url:
+    with null_server("--any-input", "--service", "constant:30s", "--servers", "100") as url:
         trace = send(url, constant(100, 0.3), deadline_seconds=0.5, most_in_flight=5).trace
 
     assert trace.outcome_counts() == {"DEADLINE_EXCEEDED": 5, "DROPPED": 25}
@@ -80,7 +96,7 @@ def test_beyond_the_most_in_flight_requests_are_dropped() -> None:
 def test_several_processes_share_the_schedule() -> None:
     """Each request of the schedule is sent once, whoever sends it, and messages take turns."""
     due = constant(100, 1)
-    with null_server() as url, Senders(SenderSettings(url, MESSAGES), processes=2) as senders:
+    with null_server("--any-input") as url, Senders(SenderSettings(url, MESSAGES), processes=2) as senders:
         sent = senders.open_loop(due, lambda _rows, _elapsed: True)
 
     np.testing.assert_array_equal(sent.trace.due, due)
@@ -91,7 +107,7 @@ def test_several_processes_share_the_schedule() -> None:
 
 def test_callers_of_a_closed_loop_wait_for_their_answers() -> None:
     """Three callers of a server that takes a tenth of a second send thirty requests in a second, and never a fourth."""
-    slow = null_server("--service", "constant:100ms", "--servers", "8")
+    slow = null_server("--any-input", "--service", "constant:100ms", "--servers", "8")
     with slow as url, Senders(SenderSettings(url, MESSAGES)) as senders:
         trace = senders.closed_loop(3, 1.0, lambda _rows, _elapsed: True).trace
 
@@ -103,7 +119,7 @@ def test_callers_of_a_closed_loop_wait_for_their_answers() -> None:
 
 def test_a_run_that_is_stopped_keeps_what_was_sent() -> None:
     """Whoever stops a run gets the requests that were due by then, and nothing is made up about the others."""
-    with null_server() as url, Senders(SenderSettings(url, MESSAGES)) as senders:
+    with null_server("--any-input") as url, Senders(SenderSettings(url, MESSAGES)) as senders:
         sent = senders.open_loop(constant(50, 600), lambda rows, _elapsed: np.isnan(rows["done"][20]))
         again = senders.open_loop(constant(50, 0.2), lambda _rows, _elapsed: True)
 
@@ -112,3 +128,82 @@ def test_a_run_that_is_stopped_keeps_what_was_sent() -> None:
     assert sent.trace.ok.all()
     assert len(again.trace) == 10
     assert not again.stopped
+
+
+def _bad_requests(url: str) -> dict[str, tuple[str, bytes]]:
+    """Bad input for the server at `url`, with the method that each goes to."""
+    target = find_target(url)
+    (model,) = target.models
+    messages = [*bad_messages(model, CLASSIFY), *bad_messages(model, INFER)]
+    bodies = {f"{message.method} {message.kind}": (message.method, message.body) for message in messages}
+    good = infer_request(model, "", [np.zeros((model.height, model.width, 3), np.uint8)], 0)
+    for name, change in _CHANGES.items():
+        request = type(good).FromString(good.SerializeToString())
+        change(request)
+        bodies[name] = INFER, request.SerializeToString()
+    return bodies | {"no message": (INFER, b"\xff\xff\xff"), "no message either": (CLASSIFY, b"\xff\xff\xff")}
+
+
+_CHANGES: dict[str, Callable[[Any], None]] = {
+    "datatype": lambda request: setattr(request.inputs[0], "datatype", "FP32"),
+    "input name": lambda request: setattr(request.inputs[0], "name", "INPUT__1"),
+    "no images in the batch": lambda request: request.inputs[0].shape.__setitem__(0, 0),
+    "two inputs": lambda request: request.inputs.append(request.inputs[0]),
+    "version": lambda request: setattr(request, "model_version", "7"),
+    "bytes twice": lambda request: request.raw_input_contents.append(request.raw_input_contents[0]),
+    "no bytes": lambda request: request.ClearField("raw_input_contents"),
+}
+
+
+def _codes(url: str) -> dict[str, str]:
+    """How each bad request ends."""
+    found = {}
+    with grpc.insecure_channel(url) as channel:
+        for name, (method, body) in _bad_requests(url).items():
+            call = channel.unary_unary(method, request_serializer=None, response_deserializer=None)
+            try:
+                results = ClassifyResponse.FromString(call(body, timeout=60)).results
+                found[name] = f"of the image: {results[0].error.code}"
+            except grpc.RpcError as error:
+                found[name] = error.code().name
+    return found
+
+
+def test_bad_input_is_refused_as_by_the_real_server(image_server: str) -> None:
+    """Each kind of it ends with the same code, for the whole request or for an image of it."""
+    with null_server("--size", "32") as url:
+        found = _codes(url)
+
+    assert found == _codes(image_server)
+    assert set(found.values()) == {"INVALID_ARGUMENT", "NOT_FOUND", "of the image: 3"}
+
+
+@pytest.mark.parametrize("payload", ["image", "uint8"])
+def test_bad_input_beside_good_is_measurable_against_it(payload: str) -> None:
+    """The scenario sees every bad request refused, and every good one answered."""
+    with null_server("--size", "32") as url:
+        target = find_target(url, payload=payload)
+        workload = make_workload(target, make_images(0, count=16), Mix((1, 2), bad_share=0.3))
+        with Session(target, workload, Options(warm_up_seconds=0)) as session:
+            SCENARIOS["bad-input"].run(session, Plan(rate=60.0, seconds=1.0))
+    (run,) = session.runs
+    bad = summarize([run])["runs"][0]["bad_input"]
+
+    assert run.trace.ok.all()
+    assert bad["requests"] > 5
+    assert bad["refused"] == bad["requests"]
+
+
+def test_it_takes_tensors_of_its_datatype() -> None:
+    """Of float32, too, in batches and with an id, as typed contents or raw."""
+    with null_server("--size", "16", "--payload", "float32") as url, grpc.insecure_channel(url) as channel:
+        (model,) = find_target(url).models
+        stub = GRPCInferenceServiceStub(channel)
+        request = infer_request(model, "", [np.zeros((16, 16, 3), np.float32)] * 2, 0)
+        request.id = "mine"
+        response = stub.ModelInfer(request, timeout=60)
+        assert (response.id, response.outputs[0].shape) == ("mine", [2, 10])
+
+        request.ClearField("raw_input_contents")
+        request.inputs[0].contents.fp32_contents.extend([0.0] * (2 * 16 * 16 * 3))
+        assert stub.ModelInfer(request, timeout=60).outputs[0].shape == [2, 10]
