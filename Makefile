@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo serve export train proto check format test bench loadtest report compare-triton triton
+.PHONY: help setup demo serve export train proto check format test bench attention-cost loadtest report compare-triton triton
 help:
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
 
@@ -38,6 +38,9 @@ bench: $(MODEL)  ## what the parts cost: the engine, decoding, and serving besid
 	$(BIN)/python -m tests.benchmarks.imaging
 	$(BIN)/python -m tests.benchmarks.metrics
 	$(BIN)/python -m tests.benchmarks.serving
+
+attention-cost: $(READY)  ## what attention costs: the family in the engine and served, a page and a plot in docs (ARGS="--rounds 5")
+	$(BIN)/python -m tests.benchmarks.attention_cost $(ARGS)
 
 URL ?= 127.0.0.1:8001
 SCENARIO ?= poisson

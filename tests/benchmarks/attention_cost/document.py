@@ -41,17 +41,22 @@ def document(comparison: Comparison, picture: str) -> str:
 def subject(settings: Settings) -> str:
     """The network that all members share."""
     name = NETWORK_NAMES.get(settings.network, settings.network)
-    return f"{name} {settings.width:.4g} at {settings.size}x{settings.size} in {settings.precision}"
+    return f"{name} {_width(settings.width)} at {settings.size}x{settings.size} in {settings.precision}"
+
+
+def _width(width: float) -> str:
+    """As papers write it: 1.0, 0.75."""
+    return str(float(f"{width:.4g}"))
 
 
 def _method(comparison: Comparison) -> Iterator[str]:
     costs, settings = comparison.costs, comparison.costs.settings
     yield (
-        f"Engine: {settings.engine_rounds} rounds of the server's own engine with one thread, CPU time of that thread."
+        f"Engine: {_count(settings.engine_rounds)} of the server's own engine with one thread, in CPU time."
         " In each round the members take turns in a drawn order, which the next round has backwards."
     )
     yield (
-        f"Served: {settings.rounds} rounds, likewise; in each of them a fresh `python -m server` for every member, over"
+        f"Served: {_count(settings.rounds)}, likewise; in each of them a fresh `python -m server` for every member, over"
         f" gRPC, warmed up, then Poisson arrivals of {number(settings.rate)} images a second for"
         f" {number(settings.seconds)} s, the same instants for all. Latencies count from the instant at which a request"
         " was due; CPU is that of the whole server process."
@@ -65,6 +70,10 @@ def _method(comparison: Comparison) -> Iterator[str]:
     yield "Weights are fresh ones: what they are changes no cost. The load comes from the same machine, for all alike."
     yield _machine(costs.machine)
     yield from _doubts(comparison)
+
+
+def _count(rounds: int) -> str:
+    return "one round" if rounds == 1 else f"{rounds} rounds"
 
 
 def _machine(machine: dict[str, object]) -> str:

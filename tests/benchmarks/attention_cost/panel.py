@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from loadtest.report.axis import linear
 from loadtest.report.markup import Markup, element, join
-from loadtest.report.numbers import number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,8 +16,8 @@ if TYPE_CHECKING:
 
 ROW_HEIGHT = 50.0
 _LANES = 11.0  # from the middle of a row to each of its two lanes
-_END = 4.0  # half the height of a whisker's end
-_GAP = 9.0
+_END = 5.0  # half the height of a whisker's end
+_GAP = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +27,12 @@ class Series:
     Attributes:
         name: What it is, for the legend.
         colour: Its class in the style sheet.
-        numbers: In the order of the rows.
+        numbers: In the order of the rows; the first is that of the member without attention.
     """
 
     name: str
     colour: str
-    numbers: tuple[Number, ...]
+    numbers: Sequence[Number]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +105,15 @@ class Panel:
             yield element("circle", cx=self._x(axis, value), cy=y, r=2.0, class_=f"round {series.colour}")
         title = element("title", f"{series.name}: {found.spread.text()} {self.unit}")
         yield element(
-            "circle", title, cx=self._x(axis, found.spread.median), cy=y, r=4.5, class_=f"dot {series.colour}"
+            "circle", title, cx=self._x(axis, found.spread.median), cy=y, r=3.8, class_=f"dot {series.colour}"
         )
         yield element(
             "text",
-            element("tspan", number(found.spread.median), class_=f"value {series.colour}"),
+            element("tspan", found.spread.middle(), class_=f"value {series.colour}"),
             _times(found.ratio.median) if found.ratio else None,
             x=high + _GAP,
             y=y + 4,
+            class_="label",
         )
 
     def _x(self, axis: Axis, value: float) -> float:
@@ -122,8 +122,3 @@ class Panel:
 
 def _times(ratio: float) -> Markup:
     return element("tspan", f" \N{MULTIPLICATION SIGN}{ratio:.2f}", class_="muted")
-
-
-def series(name: str, colour: str, numbers: Sequence[Number]) -> Series:
-    """A series of any sequence."""
-    return Series(name, colour, tuple(numbers))

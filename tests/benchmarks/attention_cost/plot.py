@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING
 from loadtest.report.markup import Markup, element
 from loadtest.report.numbers import number
 from tests.benchmarks.attention_cost.document import subject
-from tests.benchmarks.attention_cost.panel import ROW_HEIGHT, Panel, series
+from tests.benchmarks.attention_cost.panel import ROW_HEIGHT, Panel, Series
+from tests.benchmarks.attention_cost.sentences import headline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.benchmarks.attention_cost.comparison import Compared, Comparison
-    from tests.benchmarks.attention_cost.costs import Settings
 
 _WIDTH = 1000.0
-_TOP = 132.0  # where the rows begin
-_BELOW = 74.0
+_TOP = 142.0  # where the rows begin
+_BELOW = 82.0
 _NAMES = 24.0
-_PANELS = (130.0, 425.0, 720.0)
-_PANEL_WIDTH = 165.0
+_PANELS = (138.0, 430.0, 722.0)
+_PANEL_WIDTH = 175.0
 
 _STYLE = """
 svg { --ink: #1f2328; --muted: #59636e; --grid: #d1d9e0; --paper: #ffffff; --stripe: #f6f8fa;
@@ -42,7 +42,8 @@ text { font: 12.5px system-ui, -apple-system, "Segoe UI", sans-serif; fill: var(
 text.a, text.b, text.c, tspan.a, tspan.b, tspan.c { fill: var(--colour); }
 .dot { fill: var(--colour); stroke: var(--paper); stroke-width: 1; }
 .round { fill: var(--colour); fill-opacity: 0.35; }
-.whisker { stroke: var(--colour); stroke-width: 1.5; fill: none; }
+.whisker { stroke: var(--colour); stroke-width: 1.6; fill: none; }
+.label { paint-order: stroke; stroke: var(--paper); stroke-width: 3px; stroke-linejoin: round; }
 .reference { stroke: var(--colour); stroke-width: 1; stroke-dasharray: 2 3; stroke-opacity: 0.8; }
 """
 
@@ -56,7 +57,7 @@ def plot(comparison: Comparison) -> str:
         element("title", f"What attention costs: {subject(comparison.costs.settings)}"),
         element("style", Markup(_STYLE)),
         element("rect", x=0.5, y=0.5, width=_WIDTH - 1, height=height - 1, rx=6, class_="paper"),
-        *_heading(comparison.costs.settings),
+        *_heading(comparison),
         *(mark for row, each in enumerate(comparison.members) for mark in _name(each, row)),
         *(panel.draw(_TOP, rows) for panel in _panels(comparison)),
         *_footnote(height),
@@ -69,9 +70,10 @@ def plot(comparison: Comparison) -> str:
     return drawn + "\n"
 
 
-def _heading(settings: Settings) -> Iterator[Markup]:
+def _heading(comparison: Comparison) -> Iterator[Markup]:
     yield element("text", "What attention costs", x=_NAMES, y=34, class_="heading")
-    yield element("text", f"{subject(settings)}, on the processor", x=_NAMES, y=54, class_="muted")
+    text = f"{subject(comparison.costs.settings)}, on the processor. {headline(comparison)}"
+    yield element("text", text, x=_NAMES, y=56)
 
 
 def _name(each: Compared, row: int) -> Iterator[Markup]:
@@ -81,22 +83,22 @@ def _name(each: Compared, row: int) -> Iterator[Markup]:
         yield element("rect", x=8, y=top, width=_WIDTH - 16, height=ROW_HEIGHT, rx=4, class_="stripe")
     yield element("text", each.member.attention, x=_NAMES, y=top + 23, class_="name")
     top1 = each.member.paper_top1
-    text = "top-1 unknown" if top1 is None else f"top-1 {top1:.1f} %"
+    text = "not in the paper" if top1 is None else f"top-1 {top1:.1f} %"
     yield element("text", text, x=_NAMES, y=top + 39, class_="muted")
 
 
 def _panels(comparison: Comparison) -> Iterator[Panel]:
     members, settings = comparison.members, comparison.costs.settings
     engine = (
-        series("alone", "a", [each.alone for each in members]),
-        series("best batch", "b", [each.best for each in members]),
+        Series("alone", "a", [each.alone for each in members]),
+        Series("best batch", "b", [each.best for each in members]),
     )
     yield Panel("Engine: CPU time", "CPU ms an image", engine, _PANELS[0], _PANEL_WIDTH)
-    latency = (series("p50", "a", [each.p50 for each in members]), series("p99", "b", [each.p99 for each in members]))
+    latency = (Series("p50", "a", [each.p50 for each in members]), Series("p99", "b", [each.p99 for each in members]))
     title = f"Served: latency at {number(settings.rate)}/s"
     yield Panel(title, "ms from when a request was due", latency, _PANELS[1], _PANEL_WIDTH)
     within = f"p99 within {number(settings.objective_ms)} ms"
-    carried = (series(within, "c", [each.images for each in members]),)
+    carried = (Series(within, "c", [each.images for each in members]),)
     yield Panel("Served: what it carries", "images a second", carried, _PANELS[2], _PANEL_WIDTH)
 
 

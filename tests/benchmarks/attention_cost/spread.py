@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from loadtest.report.numbers import number
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+_DIGITS = 3  # that count, of a median
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +38,21 @@ class Spread:
         """The greatest."""
         return max(self.values)
 
-    def text(self, sign: str = "") -> str:
-        """The median, and the range in brackets where there are several; `sign` stands before the median."""
-        middle = f"{sign}{number(self.median)}"
-        return middle if len(self.values) == 1 else f"{middle} ({number(self.low)} to {number(self.high)})"
+    def middle(self, *, signed: bool = False) -> str:
+        """The median with three digits that count; `signed` puts a + before it, too."""
+        return self._written(self.median, signed=signed)
+
+    def text(self, *, signed: bool = False) -> str:
+        """The median, and where there are several rounds the range in brackets, to as many decimals."""
+        middle = self.middle(signed=signed)
+        if len(self.values) == 1:
+            return middle
+        return f"{middle} ({self._written(self.low, signed=signed)} to {self._written(self.high, signed=signed)})"
+
+    def _written(self, value: float, *, signed: bool) -> str:
+        size = max(abs(self.median), 10.0 ** (1 - _DIGITS))
+        decimals = max(0, _DIGITS - 1 - math.floor(math.log10(size)))
+        return f"{value:{'+' if signed else ''},.{decimals}f}"
 
 
 def spread(values: Sequence[float | None]) -> Spread | None:
