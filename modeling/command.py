@@ -60,4 +60,5 @@ def run(program: str, command: Callable[[], int]) -> int:
         sys.stderr.write(f"{program}: {error}\n")
         return USAGE_ERROR
     except KeyboardInterrupt:
+        sys.stderr.write(f"{program}: interrupted\n")
         return INTERRUPTED
