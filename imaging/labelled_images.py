@@ -52,9 +52,10 @@ class LabelledImages:
         Raises:
             InputError: It is neither, or its parts do not fit together, or a class has no image.
         """
-        return cls(
-            str(source), *(_read_folder(source) if source.is_dir() else _read_packed(source))
-        ).require_every_class()
+        if not source.exists():
+            raise InputError(f"cannot read {source}: there is no such file or folder")
+        images, labels, classes = _read_folder(source) if source.is_dir() else _read_packed(source)
+        return cls(str(source), images, labels, classes).require_every_class()
 
     def require_every_class(self) -> Self:
         """Return the images themselves.

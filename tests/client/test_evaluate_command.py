@@ -136,7 +136,7 @@ def test_data_that_is_none(tmp_path: Path, data: Path, capfd: pytest.CaptureFixt
         (tmp_path / "empty", "fewer than two classes"),
         (data, f"no image of class '{BLUE}'"),
         (tmp_path / "text.npz", "as packed images"),
-        (tmp_path / "absent", "No such file"),
+        (tmp_path / "absent", "no such file or folder"),
     ]:
         assert evaluate(NOBODY, source) == 2
         out, err = capfd.readouterr()
