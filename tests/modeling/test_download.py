@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
 import torch
 
-from modeling.checkpoint import load_state_file
+from modeling import weights
 from modeling.command import InputError
 from modeling.download import cache_directory, fetch, git_blob_id, sha256
 from modeling.export import main as export
-from modeling.network import MobileNetV2
-from modeling.weights import fetch_imagenet, load_weights
+from modeling.facts import IMAGENET_MEAN, IMAGENET_STD
+from modeling.torchscript import load_torchscript
+from modeling.weights import IMAGENET_LABELS_FILE, fetch_imagenet, load_weights, read_labels
+from tests.modeling import authors_network
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 CONTENT = b"weights" * 1000
@@ -121,29 +125,78 @@ def test_no_network(tmp_path: Path, url: str) -> None:
         fetch([url], tmp_path / "file", sha256, "", "ask a friend")
 
 
-def test_imagenet_weights(tmp_path: Path, cache: Path) -> None:
+@pytest.fixture
+def authors_file(tmp_path: Path) -> bytes:
+    """A file like that of the authors, with random weights."""
+    torch.save(authors_network.random_state(classes=1000, seed=0), tmp_path / "mbv2_ca.pth")
+    return (tmp_path / "mbv2_ca.pth").read_bytes()
+
+
+def export_imagenet(url: str, expected: bytes, repository: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Run the command as `make export WEIGHTS=imagenet` does, but for the address of the file and its content."""
+    there = partial(fetch_imagenet, [f"{url}/mbv2_ca.pth"], git_blob_id(expected))
+    monkeypatch.setattr(weights, "fetch_imagenet", there)
+    small = ["--size", "32", "--max-batch-size", "1"]
+    return export(["--weights", "imagenet", "--model-repository", str(repository), *small])
+
+
+def test_imagenet_weights(authors_file: bytes, cache: Path) -> None:
     """The authors' weights are downloaded, checked like Git does and loaded with what the paper says about them."""
-    original = MobileNetV2().eval()
-    torch.save(original.state_dict(), tmp_path / "mbv2_ca.pth")
-    content = (tmp_path / "mbv2_ca.pth").read_bytes()
-    with serving(content) as (url, _):
-        path = fetch_imagenet([f"{url}/mbv2_ca.pth"], git_blob_id(content))
+    with serving(authors_file) as (url, _):
+        path = fetch_imagenet([f"{url}/mbv2_ca.pth"], git_blob_id(authors_file))
 
     assert path == cache / "mbv2_ca.pth"
-    assert load_state_file(path).keys() == original.state_dict().keys()
-    network, facts = load_weights(str(path))
+    _, facts = load_weights(str(path))
+    assert (facts.network, facts.width, facts.attention) == ("mobilenetv2", 1.0, "ca")
     assert (facts.size, facts.crop_fraction, len(facts.classes)) == (224, 0.875, 1000)
-    images = torch.randn(1, 3, 32, 32)
+
+
+def test_exported_imagenet_weights(authors_file: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They become a model of their own, beside any other, with ImageNet's labels and the authors' probabilities."""
+    repository = tmp_path / "repository"
+    with serving(authors_file) as (url, _):
+        assert export_imagenet(url, authors_file, repository, monkeypatch) == 0
+
+    models = {"ca_mobilenetv2_imagenet", "classify_imagenet", "decode_imagenet"}
+    assert {folder.name for folder in repository.iterdir()} == models
+    folder = repository / "ca_mobilenetv2_imagenet"
+    assert read_labels(folder / "labels.txt") == read_labels(IMAGENET_LABELS_FILE)
+    module, facts, _ = load_torchscript(folder / "1" / "model.pt")
+    pixels = torch.randint(0, 256, (1, 32, 32, 3), dtype=torch.uint8)
+    images = (pixels.permute(0, 3, 1, 2) / 255 - torch.tensor(IMAGENET_MEAN).view(3, 1, 1)) / torch.tensor(
+        IMAGENET_STD
+    ).view(3, 1, 1)
     with torch.inference_mode():
-        assert torch.equal(network.eval()(images), original(images))
+        state = torch.load(io.BytesIO(authors_file), weights_only=True)
+        expected = authors_network.logits(state, images).softmax(dim=1)
+        torch.testing.assert_close(module(pixels), expected, rtol=0, atol=1e-5)
+    assert (len(facts.classes), facts.classes[207]) == (1000, "golden retriever")
 
 
-def test_tampered_imagenet_weights(cache: Path) -> None:
-    """Weights that are not the authors' are not kept."""
-    with serving(b"other weights") as (url, _), pytest.raises(InputError, match="--weights FILE"):
-        fetch_imagenet([f"{url}/mbv2_ca.pth"])
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [(lambda content: content[:-1], "the connection ended after"), (lambda content: content + b"!", "not the file")],
+    ids=["truncated", "tampered"],
+)
+def test_damaged_imagenet_weights(
+    authors_file: bytes,
+    damage: Callable[[bytes], bytes],
+    message: str,
+    tmp_path: Path,
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Weights that are not the authors' are not kept, and no model is made of them: one line says so."""
+    with serving(damage(authors_file), promised=max(len(authors_file), len(damage(authors_file)))) as (url, _):
+        assert export_imagenet(url, authors_file, tmp_path / "repository", monkeypatch) == 2
 
+    error = capsys.readouterr().err
+    assert message in error
+    assert "give its path as --weights FILE" in error
+    assert error.count("\n") == 1
     assert list(cache.glob("*")) == []
+    assert not (tmp_path / "repository").exists()
 
 
 def test_export_without_network(
