@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.benchmarks.attention_cost.command import main
 from tests.benchmarks.attention_cost.costs import Costs
 
 COMMAND = [sys.executable, "-m", "tests.benchmarks.attention_cost"]
@@ -70,12 +71,18 @@ def test_interrupted_measurement_writes_nothing(tmp_path: Path, number: signal.S
         (["--network", "vgg"], "invalid choice: 'vgg'"),
         (["--rounds", "0"], "above 0"),
         (["--redraw", "absent.json"], "absent.json"),
+        (["--output", "/dev/null/docs"], "/dev/null"),
         (["--redraw", "Makefile"], "these are no costs that were measured"),
     ],
 )
-def test_wrong_options_are_refused(tmp_path: Path, options: list[str], message: str) -> None:
+def test_wrong_options_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], message: str
+) -> None:
     """What cannot be measured or drawn ends in exit code 2 and says why."""
-    finished = run(*options, "--output", str(tmp_path))
-    assert finished.returncode == 2
-    assert message in finished.stderr.splitlines()[-1]
+    try:
+        status: object = main(["--output", str(tmp_path), *options])
+    except SystemExit as leaving:
+        status = leaving.code
+    assert status == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
     assert not list(tmp_path.iterdir())

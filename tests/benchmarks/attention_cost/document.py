@@ -53,11 +53,11 @@ def _method(comparison: Comparison) -> Iterator[str]:
     costs, settings = comparison.costs, comparison.costs.settings
     yield (
         f"Engine: {_count(settings.engine_rounds)} of the server's own engine with one thread, in CPU time."
-        " In each round the members take turns in a drawn order, which the next round has backwards."
+        " In each round all members take turns, in a drawn order that the next round has backwards."
     )
     yield (
-        f"Served: {_count(settings.rounds)}, likewise; in each of them a fresh `python -m server` for every member, over"
-        f" gRPC, warmed up, then Poisson arrivals of {number(settings.rate)} images a second for"
+        f"Served: {_count(settings.rounds)}, likewise; in each a fresh `python -m server` for every member, over gRPC,"
+        f" warmed up, then Poisson arrivals of {number(settings.rate)} images a second for"
         f" {number(settings.seconds)} s, the same instants for all. Latencies count from the instant at which a request"
         " was due; CPU is that of the whole server process."
     )
