@@ -2,37 +2,144 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
-from modeling.augmentation import augment
+from modeling import augmentation
+from modeling.augmentation import LIGHT, PATCH, PATCHED, SHIFT, STRETCH, ZOOM, augment
+
+GREY = 127.5
 
 
-def test_shape_and_range() -> None:
-    """Views have the size that is asked for and no value that is not between those of the image."""
-    pixels = torch.randint(50, 200, (16, 20, 24, 3), dtype=torch.uint8)
-    views = augment(pixels, 12)
+@pytest.fixture(autouse=True)
+def seed() -> None:
+    """The same views each time."""
+    torch.manual_seed(0)
 
-    assert (views.shape, views.dtype) == ((16, 3, 12, 12), torch.float32)
+
+@pytest.fixture
+def only_framed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Views of unchanged sharpness and light, with nothing hidden."""
+    for name, value in (("SHARPNESS", (0, 0)), ("LIGHT", 0), ("PATCHED", 0)):
+        monkeypatch.setattr(augmentation, name, value)
+
+
+@pytest.fixture
+def only_relit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Views of the whole image with nothing hidden."""
+    for name, value in (("ZOOM", (1, 1)), ("STRETCH", 1), ("SHIFT", 0), ("SHARPNESS", (0, 0)), ("PATCHED", 0)):
+        monkeypatch.setattr(augmentation, name, value)
+
+
+def ramp(count: int, size: int = 64) -> torch.Tensor:
+    """Draw images that get brighter from top to bottom, by one a pixel: uint8 [count, size, size, 3]."""
+    return torch.arange(size, dtype=torch.uint8).view(1, size, 1, 1).expand(count, size, size, 3)
+
+
+@pytest.mark.parametrize("size", [1, 12, 40])
+def test_shape_and_range(size: int) -> None:
+    """Views have the size that is asked for, larger or smaller than the image, and no value that no pixel can have."""
+    pixels = torch.randint(0, 256, (64, 20, 24, 3), dtype=torch.uint8)
+    before = pixels.clone()
+    views = augment(pixels, size)
+
+    assert (views.shape, views.dtype) == ((64, 3, size, size), torch.float32)
     assert views.is_contiguous(memory_format=torch.channels_last)
+    assert 0 <= views.min() <= views.max() <= 255
+    assert torch.equal(pixels, before)
+
+
+@pytest.mark.usefixtures("only_framed")
+def test_framing_invents_no_values() -> None:
+    """Moved and zoomed alone, a view has no value that is not between those of the image, also beyond its edges."""
+    views = augment(torch.randint(50, 200, (64, 20, 24, 3), dtype=torch.uint8), 12)
+
     assert 50 <= views.min() <= views.max() <= 199
 
 
+@pytest.mark.usefixtures("only_framed")
 def test_views_stay_upright_and_centred() -> None:
     """Top stays top, left and right are swapped in half of the views, and none is moved far."""
-    ramp = torch.arange(64, dtype=torch.uint8)
-    down = ramp.view(1, 64, 1, 1).expand(200, 64, 64, 3)
-    views = augment(down, 64)[:, 0]
+    views = augment(ramp(200), 64)[:, 0]
     assert (views[:, 40] > views[:, 24]).all()
-    assert 26 < views[:, 31:33].mean() < 37
+    assert (views[:, 31:33].mean(dim=(1, 2)) - 31.5).abs().max() < 32 * SHIFT + 0.1
 
-    views = augment(down.transpose(1, 2), 64)[:, 0]
+    views = augment(ramp(200).transpose(1, 2), 64)[:, 0]
     mirrored = (views[:, :, 40] < views[:, :, 24]).all(dim=1)
     assert 60 < mirrored.sum() < 140
 
 
+@pytest.mark.usefixtures("only_framed")
+def test_zoom_and_stretch() -> None:
+    """A view shows a part of the image whose sides are within the limits, not the same ones for height and width."""
+    both = torch.cat([ramp(200)[..., :1], ramp(200)[..., :1].transpose(1, 2), ramp(200)[..., :1]], dim=3)
+    views = augment(both, 64)
+    heights = (views[:, 0, 40] - views[:, 0, 24]).mean(dim=1) / 16  # as a share of the image's
+    widths = (views[:, 1, :, 40] - views[:, 1, :, 24]).mean(dim=1).abs() / 16
+
+    for sides in (heights, widths):
+        assert ZOOM[0] / STRETCH**0.5 - 0.01 < sides.min() < 0.8
+        assert 1.1 < sides.max() < ZOOM[1] * STRETCH**0.5 + 0.01
+    assert 1.1 < (widths / heights).max() < STRETCH + 0.01
+    assert 1 / STRETCH - 0.01 < (widths / heights).min() < 1 / 1.1
+
+
+@pytest.mark.usefixtures("only_relit")
+def test_light() -> None:
+    """Brightness changes by a limited share, and the darker of two pixels stays darker."""
+    views = augment(ramp(200) + 60, 64)[:, 0]
+    means = views.mean(dim=(1, 2)) / (60 + 31.5)
+
+    assert 1 - LIGHT - 0.01 < means.min() < 0.85
+    assert 1.15 < means.max() < 1 + LIGHT + 0.01
+    assert (views[:, 40:, 5:59].mean(dim=(1, 2)) > views[:, :24, 5:59].mean(dim=(1, 2))).all()
+
+
+@pytest.mark.usefixtures("only_relit")
+def test_saturation() -> None:
+    """Colours become paler or stronger, but never others; grey stays grey."""
+    orange = torch.tensor([160, 110, 60], dtype=torch.uint8).expand(200, 8, 8, 3)
+    red, green, blue = augment(orange, 8).mean(dim=(2, 3)).unbind(dim=1)
+    strength = (red - blue) / green / (100 / 110)
+
+    assert (1 - LIGHT) ** 2 <= strength.min() < 0.8  # a change of contrast adds to that of saturation
+    assert 1.2 < strength.max() <= (1 + LIGHT) ** 2
+    torch.testing.assert_close(red - green, green - blue, rtol=0, atol=1e-3)
+    grey = augment(torch.full((20, 8, 8, 3), 90, dtype=torch.uint8), 8)
+    torch.testing.assert_close(grey[:, 0], grey[:, 2])
+
+
+@pytest.mark.usefixtures("only_framed")
+def test_sharpness(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Below 0 an edge becomes softer, above 0 harder."""
+    edge = torch.zeros(50, 64, 64, 3, dtype=torch.uint8)
+    edge[:, :, 32:] = 100
+    steepest = {}
+    for sharpness in (-0.7, 0.0, 0.5):
+        torch.manual_seed(0)
+        monkeypatch.setattr(augmentation, "SHARPNESS", (sharpness, sharpness))
+        steepest[sharpness] = augment(edge, 64)[:, 0].diff(dim=2).abs().max()
+
+    assert steepest[-0.7] < steepest[0.0] < steepest[0.5]
+
+
+def test_hidden_part() -> None:
+    """About half of the views have one grey square of the size that is due, unless it is cut off at an edge."""
+    views = augment(torch.full((400, 32, 32, 3), 20, dtype=torch.uint8), 64)
+    hidden = (views == GREY).all(dim=1)  # [N, H, W]
+    heights, widths = hidden.any(dim=2).sum(dim=1), hidden.any(dim=1).sum(dim=1)
+
+    assert torch.equal(hidden.sum(dim=(1, 2)), heights * widths)
+    assert abs((heights > 0).float().mean() - PATCHED) < 0.1
+    largest = torch.maximum(heights, widths)
+    assert PATCH[1] * 64 - 3 < largest.max() <= PATCH[1] * 64 + 1
+    shown = views[heights == 0]
+    torch.testing.assert_close(shown.amax(dim=(1, 2, 3)), shown.amin(dim=(1, 2, 3)), rtol=0, atol=0.01)
+
+
 def test_seed_decides() -> None:
-    """The same seed draws the same views, another one other views."""
-    pixels = torch.randint(0, 256, (4, 16, 16, 3), dtype=torch.uint8)
+    """The same seed draws the same views, another one other views, and no two images of a batch the same."""
+    pixels = torch.randint(0, 256, (1, 16, 16, 3), dtype=torch.uint8).expand(4, 16, 16, 3)
     views = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
@@ -40,3 +147,4 @@ def test_seed_decides() -> None:
 
     assert torch.equal(views[0], views[1])
     assert not torch.equal(views[0], views[2])
+    assert not torch.equal(views[0][0], views[0][1])

@@ -60,6 +60,23 @@ def test_separate_test_images(coloured_folder: Path, packed_file: Path, tmp_path
     assert load_checkpoint(tmp_path / "model.safetensors")[1].accuracy_images == 6
 
 
+def test_enlargement(coloured_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Images are served small where the network sees them enlarged; the sizes in training are those that it sees."""
+    larger = ["--epochs", "1", "--sizes", "24,32", "--enlargement", "2"]
+    assert main(options(coloured_folder, tmp_path / "run", *larger)) == 0
+
+    model = tmp_path / "run" / "model.safetensors"
+    _, facts = load_checkpoint(model)
+    assert facts is not None
+    assert (facts.size, facts.enlargement) == (16, 2)
+    assert export(["--weights", str(model), "--model-repository", str(tmp_path / "repository")]) == 0
+    assert "3 classes, 16x16" in capsys.readouterr().out
+    assert "dims: [ 16, 16, 3 ]" in (tmp_path / "repository" / "model" / "config.pbtxt").read_text()
+    other = options(coloured_folder, tmp_path / "run", *larger[:-1], "1", "--resume")
+    assert main(other) == 2
+    assert "enlargement: 2 then, 1 now" in capsys.readouterr().err
+
+
 def test_interrupted_command(coloured_folder: Path, tmp_path: Path) -> None:
     """Ctrl-C ends the command after the current step, with a run to go on with and the exit code that shells expect."""
     command = [sys.executable, "-u", "-m", "modeling.train", *options(coloured_folder, tmp_path, "--epochs", "400")]
@@ -141,6 +158,7 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
         (["--held-out-share", "2"], "cannot hold out"),
         (["--width", "-1"], "width"),
         (["--crop-fraction", "0"], "crop fraction"),
+        (["--sizes", "24,32", "--enlargement", "3"], "the last size, 32, is not a multiple of the enlargement, 3"),
         (["--resume"], "no run to resume"),
         (["--test-data", "absent"], "absent"),
     ],

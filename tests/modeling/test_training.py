@@ -82,6 +82,19 @@ def test_other_settings(facts: ModelFacts, colours: tuple[Tensor, Tensor], tmp_p
         resume_run(tmp_path / "run.pth", trainer, {"seed": 0, "width": 0.5})
 
 
+def test_older_runs(facts: ModelFacts, colours: tuple[Tensor, Tensor], tmp_path: Path) -> None:
+    """A run from before there was a choice goes on as what it was: MobileNetV2, which saw its images as they came."""
+    trainer = Trainer(facts, *colours, RECIPE)
+    trainer.train_step()
+    save_run(tmp_path / "run.pth", trainer, {"seed": 0})
+    resumed = Trainer(facts, *colours, RECIPE)
+    resume_run(tmp_path / "run.pth", resumed, {"seed": 0, "network": "mobilenetv2", "enlargement": 1})
+
+    assert resumed.step == 1
+    with pytest.raises(InputError, match=r"other settings \(enlargement: 1 then, 3 now\)"):
+        resume_run(tmp_path / "run.pth", resumed, {"seed": 0, "network": "mobilenetv2", "enlargement": 3})
+
+
 def test_no_run(facts: ModelFacts, colours: tuple[Tensor, Tensor], tmp_path: Path) -> None:
     """A run that is not there, or is something else, is named."""
     trainer = Trainer(facts, *colours, RECIPE)
