@@ -22,9 +22,9 @@ def engine_table(comparison: Comparison) -> Table:
         "parameters",
         "M-Adds",
         "CPU ms an image, alone",
-        "times none",
+        "ratio to none",
         "CPU ms an image, best batch",
-        "times none",
+        "ratio to none",
     )
     return Table("In the engine", head, tuple(_engine_row(each) for each in comparison.members))
 
@@ -51,11 +51,11 @@ def served_table(comparison: Comparison) -> Table:
     head = (
         "attention",
         f"server CPU ms an image {rate}",
-        "times none",
+        "ratio to none",
         f"p50 {rate}, ms",
         f"p99 {rate}, ms",
         f"images/s with p99 within {number(settings.objective_ms)} ms",
-        "times none",
+        "ratio to none",
     )
     rows = tuple(
         (
