@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 PROGRAM = "python -m modeling.train"
 RUN_FILE = "run.pth"
 MODEL_FILE = "model.safetensors"
+CURVE_FILE = "curve.csv"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def train(options: Namespace) -> int:
-    """Train as the options say; leave the run and the model in the output folder."""
+    """Train as the options say; leave the run, the model and its curve in the output folder."""
     run_path, model_path = options.output / RUN_FILE, options.output / MODEL_FILE
     if run_path.exists() and not options.resume:
         raise InputError(f"{options.output} holds a run already; go on with --resume or give another --output")
@@ -72,6 +73,7 @@ def train(options: Namespace) -> int:
                 sys.stderr.write(f"stopped after step {trainer.step} of {trainer.steps}; --resume goes on from there\n")
                 return INTERRUPTED
             accuracy = _save_model(model_path, trainer, facts, test_pixels, test_labels)
+            _extend_curve(options.output / CURVE_FILE, epoch + 1, trainer.size_of_epoch(epoch), accuracy)
             _say(f"epoch {epoch + 1}/{recipe.epochs}: top-1 {accuracy:.2%} of {len(test_labels)} images")
     _say(f"wrote {model_path}")
     return 0
@@ -104,6 +106,14 @@ def _save_model(path: Path, trainer: Trainer, facts: ModelFacts, pixels: Tensor,
     (accuracy,) = top_k_accuracy(Servable(network, facts), pixels, labels)
     save_checkpoint(path, state, replace(facts, accuracy=accuracy, accuracy_images=len(labels)))
     return accuracy
+
+
+def _extend_curve(path: Path, epoch: int, size: int, accuracy: float) -> None:
+    """Add what an epoch, counted from 1, came to; a run that begins begins a new file."""
+    if epoch == 1:
+        path.write_text("epoch,size,accuracy\n", encoding="utf-8")
+    with path.open("a", encoding="utf-8") as file:
+        file.write(f"{epoch},{size},{accuracy:.4f}\n")
 
 
 def _start(source: str, facts: ModelFacts) -> dict[str, Tensor]:

@@ -107,6 +107,10 @@ class Trainer:
         """The size at which the network sees the images of the next step, in pixels."""
         return self.recipe.size_at(self.step / self.steps)
 
+    def size_of_epoch(self, epoch: int) -> int:
+        """The size, in pixels, at which the network sees the images when an epoch, counted from 0, ends."""
+        return self.recipe.size_at(((epoch + 1) * self.steps_per_epoch - 1) / self.steps)
+
     def train_step(self) -> float:
         """Train on the next batch and return its loss."""
         torch.manual_seed(self._seed(self.step))  # for the augmentation and the dropout

@@ -41,6 +41,8 @@ def test_train_evaluate_export(coloured_folder: Path, tmp_path: Path, capsys: py
     assert facts.recipe["epochs"] == 2
     assert facts.accuracy is not None
     assert f"epoch 2/2: top-1 {facts.accuracy:.2%} of 6 images" in capsys.readouterr().out
+    heading, _, last = (tmp_path / "run" / "curve.csv").read_text().splitlines()
+    assert (heading, last) == ("epoch,size,accuracy", f"2,32,{facts.accuracy:.4f}")
 
     assert evaluate([str(model), *data]) == 0
     _, images, *accuracy = capsys.readouterr().out.splitlines()[:4]
