@@ -51,21 +51,24 @@ def _table(runs: list[dict[str, Any]]) -> list[str]:
         latency = run["latency_ms"]
         numbers = [f"{run['offered_rate']:.1f}", f"{run['achieved_rate']:.1f}"]
         numbers += [milliseconds(latency[rank]) for rank in ("p50", "p99", "max")]
+        verdict = run["verdict"] if run["judged"] else "not judged"
         numbers += [str(sum(run["errors"].values())), str(run["dropped"])]
-        lines.append(f"{run['label']:{width}}{''.join(f'{number:>9}' for number in numbers)}  {run['verdict']}")
+        lines.append(f"{run['label']:{width}}{''.join(f'{number:>9}' for number in numbers)}  {verdict}")
     return lines
 
 
 def _verdict(summary: dict[str, Any]) -> str:
     objective, reasons = summary["objective"], summary["reasons"]
-    said = "\n".join(f"  {reason}" for reason in reasons)
+    if summary["scenario"] == "search":  # which has told its reasons
+        reasons = []
+    said = "".join(f"\n  {reason}" for reason in reasons)
     promise = (
         f"objective: p{objective['quantile'] * 100:g} of at most {objective['limit_ms']:g} ms: " if objective else ""
     )
     if summary["verdict"] == "invalid":
-        return f"{promise}invalid: this says little about the server, as\n{said}"
+        return f"{promise}invalid: this says little about the server{', as' if said else ''}{said}"
     if summary["verdict"] == "missed":
-        return f"{promise}missed\n{said}"
+        return f"{promise}missed{said}"
     return f"{promise}met" if objective else "valid: nothing but the server was measured"
 
 

@@ -31,33 +31,31 @@ _LENGTHENED = 2.0  # the rule finds blocks of half the length that a busy queue 
 _INSIGNIFICANT = 5  # lags in a row at which neighbours are no longer alike
 
 
-def intervals_ms(seconds: NDArray[np.float64]) -> dict[str, tuple[float | None, float | None]]:
-    """The 95 % interval of each percentile that `percentiles_ms` tells, in milliseconds; None for one without an end.
-
-    Args:
-        seconds: [N], in the order in which the requests were due.
-    """
-    told = {name: q for name, q in QUANTILES.items() if tells(len(seconds), q)}
-    found = intervals([seconds], list(told.values())) if told else []
+def intervals_ms(*series: NDArray[np.float64]) -> dict[str, tuple[float | None, float | None]]:
+    """As `intervals`, in milliseconds; None for an end that is infinite."""
     return {
         name: (milliseconds_or_none(low), milliseconds_or_none(high))
-        for name, (low, high) in zip(told, found, strict=True)
+        for name, (low, high) in intervals(*series).items()
     }
 
 
-def intervals(series: Sequence[NDArray[np.float64]], quantiles: Sequence[float]) -> list[tuple[float, float]]:
-    """For each of `quantiles` the two values between which the true one lies with 95 % confidence.
+def intervals(*series: NDArray[np.float64]) -> dict[str, tuple[float, float]]:
+    """Of each percentile that enough requests tell the two values between which the true one lies with 95 % confidence.
 
     Args:
-        series: Runs of one load, at least one value in all, each in the order in which requests were due.
-        quantiles: In (0, 1).
+        series: Runs of one load, each in the order in which requests were due, in seconds.
 
     Returns:
         Values that were seen; 0 or infinity where the runs have none beyond which it lies with that confidence.
     """
     ascending = np.sort(np.concatenate(series))
+    told = {name: q for name, q in QUANTILES.items() if tells(len(ascending), q)}
+    if not told:
+        return {}
     length = max(block_length(each, ascending) for each in series)
-    return [_interval(series, ascending, q, length) for q in quantiles]
+    lows, highs = zip(*(_interval(series, ascending, q, length) for q in told.values()), strict=True)
+    # A higher percentile is not known to be lower than a lower one may be.
+    return {name: (min(lows[place:]), max(highs[: place + 1])) for place, name in enumerate(told)}
 
 
 def interval_ranks(count: int, q: float) -> tuple[int, int]:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
-
 from loadtest import early_stopping
 from loadtest.early_stopping import Decision
 from loadtest.search_result import ProbedRate
-from loadtest.validity import conditions
+from loadtest.validity import doubts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,13 +21,10 @@ Probe: TypeAlias = "Callable[[float, float, int], Run]"
 """Makes a run of Poisson arrivals of a rate (requests a second), a length (seconds) and a seed."""
 
 _TRIES = 3  # of a run that the client or its machine spoiled
-# Conditions that a run need not hold: what could not be sent because too many waited is the server's miss; and where a
-# server misses even without the client's lag, that lag changes nothing.
-_FORGIVEN = ("offered", "client lag")
 
 
 class OutOfTime(Exception):  # noqa: N818 - nobody's mistake
-    """The search's time does not allow another run."""
+    """The search's time does not allow another run; the message says what spoiled the last one, if something did."""
 
 
 class _ClientLimit(Exception):  # noqa: N818 - it says whose limit it is
@@ -53,6 +48,7 @@ class Prober:
         self._clock = clock
         self._end = clock() + settings.time_seconds
         self._seed = settings.seed
+        self._spoiled = ""  # why the last run does not count
 
     def seconds_left(self) -> float:
         """Of the search's time."""
@@ -93,25 +89,12 @@ class Prober:
         """
         if rate > self._settings.most_rate:
             raise _ClientLimit(f"it reports on at most {self._settings.most_rate:.0f}/s, half of what it can send")
-        spoiled = ""
         for _ in range(_TRIES):
             if seconds > self.seconds_left():
-                raise OutOfTime
+                raise OutOfTime(self._spoiled)
             run = self._probe(rate, seconds, self._seed)
             self._seed += 1
-            if not (spoiled := self._doubts(run)):
+            self._spoiled = "; ".join(doubts(run, self._objective))
+            if not self._spoiled:
                 return run
-        raise _ClientLimit(spoiled)
-
-    def _doubts(self, run: Run) -> str:
-        """Why the run may have measured the client or its machine; empty where it did not."""
-        forgiven = _FORGIVEN if self._missed_when_sent(run) else _FORGIVEN[:1]
-        found = conditions(run, self._objective)
-        return "; ".join(item.text for item in found if not item.valid and item.name not in forgiven)
-
-    def _missed_when_sent(self, run: Run) -> bool:
-        """Whether the objective is missed even from the instants at which requests left, late or not."""
-        objective = self._objective
-        late = int(np.count_nonzero(~(run.trace.service_seconds <= objective.limit_seconds)))
-        decision = early_stopping.decide(len(run.trace), late, objective.quantile, objective.confidence)
-        return decision is Decision.MISSED
+        raise _ClientLimit(self._spoiled)

@@ -71,8 +71,8 @@ class Search:
         """Search to the end, or until the time is over."""
         try:
             self._run()
-        except OutOfTime:
-            self.result.out_of_time = True
+        except OutOfTime as end:
+            self.result.out_of_time, self.result.spoiled = True, str(end)
         return self.result
 
     def outlook(self) -> str:

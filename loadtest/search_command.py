@@ -100,8 +100,9 @@ def _verdict(result: SearchResult, time_seconds: float) -> Verdict:
         return Verdict(MET)
     if result.out_of_time:
         met = f"{result.met_rate:.4g}/s met" if result.met_rate else "no rate that was probed met"
-        text = f"time: {time_seconds / 60:.3g} min ran out before a rate was confirmed; {met} the objective"
-        return Verdict(INVALID, (text,))
+        text = f"the time of {time_seconds / 60:.3g} min ran out before a rate was confirmed; {met} the objective"
+        spoiled = (f"the last run did not measure the server: {result.spoiled}",) if result.spoiled else ()
+        return Verdict(INVALID, (text, *spoiled))
     if limit := result.client_limit:
         return Verdict(INVALID, (f"this client cannot measure even {limit.rate:.4g}/s: {limit.client_limit}",))
     return Verdict(MISSED, (f"not even {result.probed[-1].rate:.4g} requests a second meet the objective",))

@@ -43,12 +43,14 @@ class SearchResult:
         beyond: The lowest rate above it that did not meet the objective, or that the client could not measure; None
             when there was none.
         out_of_time: Whether there was no time to narrow the answer down further, or to confirm one at all.
+        spoiled: Why the last run did not count when the time was over; empty where it did.
         probed: All rates in the order in which they were probed.
     """
 
     rate: float | None = None
     beyond: ProbedRate | None = None
     out_of_time: bool = False
+    spoiled: str = ""
     probed: list[ProbedRate] = field(default_factory=list)
 
     @property

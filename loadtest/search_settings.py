@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from loadtest.objective import Objective
 
 _MARGIN = 2.0  # requests of a probe, relative to the least that could show the objective
-_CONFIRM_MARGIN = 4.0  # the same of a confirmation
 _LONGER = 3.0  # how many times as long a probe may become that stays open
 _BESIDE_SECONDS = 3.0  # what a run takes beside its length: its lead, and its last answers
 
@@ -45,8 +44,8 @@ class SearchSettings:
 
     def probe_seconds(self, rate: float, objective: Objective, *, confirm: bool = False) -> tuple[float, float]:
         """How long a rate is probed at first, and how long at most where that leaves it open."""
-        least, margin = (self.confirm_seconds, _CONFIRM_MARGIN) if confirm else (self.least_seconds, _MARGIN)
-        seconds = min(max(least, margin * objective.least_requests / rate), self.most_seconds)
+        least = self.confirm_seconds if confirm else self.least_seconds
+        seconds = min(max(least, _MARGIN * objective.least_requests / rate), self.most_seconds)
         return seconds, min(_LONGER * seconds, self.most_seconds)
 
     def find_seconds(self, rate: float, objective: Objective) -> float:

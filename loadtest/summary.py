@@ -10,7 +10,7 @@ import numpy as np
 from loadtest.early_stopping import requests_needed
 from loadtest.intervals import intervals_ms
 from loadtest.percentiles import percentiles_ms
-from loadtest.validity import conditions
+from loadtest.validity import conditions, doubts
 from loadtest.verdict import MISSED, Verdict, judge_run, overall
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def describe_run(run: Run, objective: Objective | None = None) -> dict[str, Any]
     span = max(run.seconds, float(np.nanmax(trace.done, initial=0.0)))
     decision = objective.decide(trace) if objective else None
     bad = run.trace.select(~good[run.trace.message])
-    verdict = judge_run(trace, bad, objective, [each.text for each in found if not each.valid])
+    verdict = judge_run(trace, bad, objective, doubts(run, objective))
     return {
         "label": run.label,
         "verdict": verdict.word,

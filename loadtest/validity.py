@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from loadtest import early_stopping
 from loadtest.calibration import SHARE_OF_CEILING
+from loadtest.early_stopping import Decision
 from loadtest.percentiles import quantile
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ _MOST_CPU = 0.8  # of a core: a busier client measures itself
 _LEAST_OFFERED = 0.99
 _MOST_STEAL = 0.01
 _MOST_CLOCK_DRIFT = 1e-3
+_FORGIVEN = ("offered", "client lag")
 _LEAST_SECONDS_FOR_CLOCKS = 5.0  # in less, a jump of a few milliseconds says nothing
 
 
@@ -44,6 +47,22 @@ class Condition:
 def conditions(run: Run, objective: Objective | None) -> tuple[Condition, ...]:
     """Every condition that the run has to hold, each with what was found."""
     return tuple(_conditions(run, objective.limit_seconds if objective else _USUAL_LIMIT_SECONDS))
+
+
+def doubts(run: Run, objective: Objective | None) -> list[str]:
+    """Why the run may say nothing about the server: conditions that do not hold, and that matter.
+
+    Where the server misses its objective even from the instants at which requests left, late or not, it makes no
+    difference that the client was late, or could not send what found too many waiting.
+    """
+    forgiven = _FORGIVEN if objective and _missed_when_sent(run, objective) else ()
+    return [item.text for item in conditions(run, objective) if not item.valid and item.name not in forgiven]
+
+
+def _missed_when_sent(run: Run, objective: Objective) -> bool:
+    late = int(np.count_nonzero(~(run.trace.service_seconds <= objective.limit_seconds)))
+    decision = early_stopping.decide(len(run.trace), late, objective.quantile, objective.confidence)
+    return decision is Decision.MISSED
 
 
 def _conditions(run: Run, limit_seconds: float) -> Iterator[Condition]:

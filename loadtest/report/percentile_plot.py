@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from loadtest.intervals import intervals
-from loadtest.percentiles import quantile, tells
+from loadtest.percentiles import QUANTILES, quantile, tells
 from loadtest.report.axis import Axis, axis
 from loadtest.report.numbers import milliseconds, percentile, share
 from loadtest.report.plot import Plot
@@ -45,7 +45,7 @@ def response_and_service(trace: Trace, objective: dict[str, Any] | None, *, clos
         text = f"objective: {percentile(objective['quantile'])} within {milliseconds(objective['limit_ms'])}"
         # Where the curve is not.
         plot.across(objective["limit_ms"], "limit", text, "start" if _mostly_within(response, objective) else "end")
-    _interval(plot, trace.response_seconds * 1e3, "p99")
+    _interval(plot, trace, "p99")
     _curve(plot, service, "service", "service time, from when it was sent", "dashed")
     _curve(plot, response, "p99", "response time, from when it was due")
     return plot.figure("Percentiles", _CLOSED if closed else _OPEN)
@@ -97,11 +97,10 @@ def _curve(plot: Plot, ascending: NDArray[np.float64], colour: str, name: str, s
     plot.line(rest, colour, style="dotted")
 
 
-def _interval(plot: Plot, times: NDArray[np.float64], colour: str) -> None:
-    told = [q for q in _quantiles(len(times)) if tells(len(times), q)]
-    found = [(1 / (1 - q), *between) for q, between in zip(told, intervals([times], told), strict=True)]
+def _interval(plot: Plot, trace: Trace, colour: str) -> None:
+    found = [(1 / (1 - QUANTILES[name]), *ends) for name, ends in intervals(trace.response_seconds).items()]
     if found:
-        plot.band([(x, low) for x, low, _ in found], [(x, high) for x, _, high in found], colour)
+        plot.band([(x, low * 1e3) for x, low, _ in found], [(x, high * 1e3) for x, _, high in found], colour)
 
 
 def _never_answered(plot: Plot, trace: Trace) -> None:

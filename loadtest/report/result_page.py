@@ -77,7 +77,7 @@ def _figures(summary: dict[str, Any]) -> Markup:
         for name, value, text in figures
     ]
     several = len(summary["runs"]) > 1
-    title = element("h2", f"At “{run['label']}”") if several else None
+    title = element("h2", f"In the run “{run['label']}”") if several else None
     return element("section", title, element("dl", *cells, class_="figures"))
 
 

@@ -37,13 +37,15 @@ def state(summary: dict[str, Any]) -> Statement:
     details = [] if verdict == MET else _some(summary["reasons"])
     if verdict == INVALID:
         sentence = _no_verdict(summary)
-        details = [*details, f"What was seen nevertheless: {_seen(summary)}"]
+        details = [*(each for each in details if each not in sentence), f"What was seen nevertheless: {_seen(summary)}"]
     else:
         tell = _SCENARIOS.get(summary["scenario"], _promise if summary["objective"] else _seen)
         sentence, more = tell(summary), _confidence(summary)
         details = [*details, *more]
     if summary["scenario"] == "soak":
         details.append(memory.sentence(summary["findings"]))
+    if summary["objective"]:
+        details.append(_meaning(summary["objective"]))
     if summary["partial"]:
         details.insert(0, "It was interrupted: this is only what was seen until then")
     return Statement(_word(summary), sentence[0].upper() + sentence[1:], tuple(details))
@@ -52,6 +54,15 @@ def state(summary: dict[str, Any]) -> Statement:
 def objective_text(objective: dict[str, Any]) -> str:
     """`p99 ≤ 100 ms`."""
     return f"{percentile(objective['quantile'])} ≤ {milliseconds(objective['limit_ms'])}"
+
+
+def _meaning(objective: dict[str, Any]) -> str:
+    """The objective in words."""
+    text, errors = objective_text(objective), share(objective["most_errors"])
+    return (
+        f"{text} means: {share(objective['quantile'])} of all requests are answered rightly within "
+        f"{milliseconds(objective['limit_ms'])} of the instant they were due, and at most {errors} fail"
+    )
 
 
 def _word(summary: dict[str, Any]) -> str:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _NEVER = "never"
-_ELSEWHERE = ("probed", "memory")  # findings that have a place of their own
 
 
 def all_tables(summary: dict[str, Any]) -> list[Table]:
@@ -22,14 +21,15 @@ def all_tables(summary: dict[str, Any]) -> list[Table]:
     runs = summary["runs"]
     shown = runs[shown_run(summary)]
     return [
+        probed(summary["findings"]),
         latencies(shown),
         run_table(runs) if len(runs) > 1 else Table("Runs", (), ()),
         errors(runs),
         kinds(shown),
         bad_input(runs),
         memory.table(summary["findings"]),
-        conditions(runs),
-        findings(summary["findings"]),
+        conditions(runs, shown),
+        findings({} if summary["scenario"] == "search" else summary["findings"]),
     ]
 
 
@@ -121,25 +121,47 @@ def bad_input(runs: Sequence[dict[str, Any]]) -> Table:
     return Table("Bad input", ("run", "requests", "refused rightly", "otherwise", "p50 ms", "slowest ms"), tuple(rows))
 
 
-def conditions(runs: Sequence[dict[str, Any]]) -> Table:
-    """What has to hold for a run to count; of several runs, those that broke a condition stand first."""
+def conditions(runs: Sequence[dict[str, Any]], shown: dict[str, Any]) -> Table:
+    """What has to hold for a run to count: what some run broke, then each condition with what the shown run found."""
     several = len(runs) > 1
-    found = [
-        (
-            f"{run['label']}: {each['name']}" if several else each["name"],
-            "VALID" if each["valid"] else "INVALID",
-            each["text"],
-        )
+    broken = [
+        (f"{run['label']}: {each['name']}", "INVALID", each["text"])
         for run in runs
         for each in run["conditions"]
+        if several and not each["valid"]
     ]
-    found.sort(key=lambda row: row[1] == "VALID")
-    return Table("Whether this measured the server", ("condition", "", "what was found"), tuple(found))
+    counts = {each["name"]: _holds(each["name"], runs) for each in shown["conditions"]}
+    found = [
+        (
+            f"{each['name']}, {counts[each['name']]} runs" if several else each["name"],
+            "VALID" if each["valid"] else "INVALID",
+            f"{shown['label']}: {each['text']}" if several else each["text"],
+        )
+        for each in shown["conditions"]
+    ]
+    return Table("Whether this measured the server", ("condition", "", "what was found"), (*broken, *found))
+
+
+def _holds(name: str, runs: Sequence[dict[str, Any]]) -> str:
+    """In how many of the runs that have a condition it holds."""
+    valid = [each["valid"] for run in runs for each in run["conditions"] if each["name"] == name]
+    return f"{sum(valid)} of {len(valid)}"
+
+
+def probed(found: dict[str, Any]) -> Table:
+    """How a search came to its answer, in the order of its steps."""
+    purposes = {"find": "looked for", "guard": "looked below the answer", "confirm": "confirmed"}
+    rows = []
+    for number_, each in enumerate(found.get("probed", ()), 1):
+        answer = "client's limit" if each.get("client_limit") else each["decision"]
+        rows.append((str(number_), each["rate"], purposes[each["purpose"]], each["requests"], each["misses"], answer))
+    head = ("step", "requests/s", "why", "requests", "too late or failed", "objective")
+    return Table("How the rate was found", head, tuple(rows))
 
 
 def findings(found: dict[str, Any]) -> Table:
     """The scenario's own numbers."""
-    rows = [(name.replace("_", " "), _plain(value)) for name, value in found.items() if name not in _ELSEWHERE]
+    rows = [(name.replace("_", " "), _plain(value)) for name, value in found.items() if name != "memory"]
     return Table("Findings", ("", "value"), tuple(rows))
 
 

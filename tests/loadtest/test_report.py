@@ -121,6 +121,8 @@ def test_a_search_says_what_the_deployment_carries(tmp_path: Path) -> None:
     assert "This deployment carries 84.3 requests/s with p99 ≤ 100 ms." in top
     assert "Confirmed by 3 runs" in top
     assert "88 requests/s did not meet it" in top
+    assert "99 % of all requests are answered rightly within 100 ms of the instant they were due" in top
+    assert text(page).count("84.4confirmed5,0003met") == 3
 
 
 def test_a_search_that_the_client_ended_says_at_least(tmp_path: Path) -> None:

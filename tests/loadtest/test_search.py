@@ -276,6 +276,19 @@ def test_without_the_time_to_confirm_there_is_no_answer() -> None:
     assert result.met_rate == 100
 
 
+def test_tells_what_spoiled_the_last_run_before_the_time_was_over() -> None:
+    """Time that was lost on a client that cannot measure is explained."""
+    probe = _Timed(200)
+
+    def late(rate: float, seconds: float, seed: int) -> Run:
+        return replace(probe(rate, seconds, seed), conditions=Conditions(0.95))
+
+    result = Search(late, _OBJECTIVE, replace(_QUICK, first_rate=100, time_seconds=135), clock=probe.clock).run()
+
+    assert result.out_of_time
+    assert result.spoiled == "the client used 95% of its core; at most 80%"
+
+
 def test_says_before_any_load_that_the_time_is_too_little() -> None:
     """A probe and three confirmations take more than a minute and a half."""
     with pytest.raises(ValueError, match=r"3 confirmations of p99 take 112 s at 100/s, and there are 90 s"):
