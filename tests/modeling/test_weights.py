@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 
 from modeling.checkpoint import save_checkpoint
 from modeling.command import InputError
+from modeling.export import main as export
 from modeling.facts import ModelFacts
 from modeling.network import MobileNetV2
 from modeling.weights import BUNDLED_FILE, IMAGENET_LABELS_FILE, load_weights, read_labels
@@ -122,6 +123,39 @@ def test_facts_that_do_not_fit(tmp_path: Path, facts: ModelFacts) -> None:
 
     with pytest.raises(InputError, match=r"the weights do not fit the network: missing .*conv\.6\.reduce"):
         load_weights(str(tmp_path / "model.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("file", "labels", "message"),
+    [
+        ("own.pth", "two.txt", "there are 2 labels for the 3 classes of"),
+        ("own.pth", "absent.txt", "cannot read labels from"),
+        ("own.pth", None, "give --labels FILE"),
+        ("other.pth", "three.txt", "fits none of mobilenetv2, mobilenext, shufflenetv2"),
+        ("cut.pth", "three.txt", "cannot read"),
+        ("cut.safetensors", "three.txt", "cannot read"),
+    ],
+)
+def test_nothing_is_exported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], file: str, labels: str | None, message: str
+) -> None:
+    """Weights of others that are damaged, unknown or do not fit the labels make one line and no model."""
+    state = MobileNetV2(3, 0.1).state_dict()
+    torch.save(state, tmp_path / "own.pth")
+    torch.save({**state, "conv.0.weight": torch.ones(2)}, tmp_path / "other.pth")
+    save_file(state, tmp_path / "own.safetensors")
+    for suffix in ("pth", "safetensors"):
+        (tmp_path / f"cut.{suffix}").write_bytes((tmp_path / f"own.{suffix}").read_bytes()[:-100])
+    (tmp_path / "two.txt").write_text("a\nb\n")
+    (tmp_path / "three.txt").write_text("a\nb\nc\n")
+    named = ["--labels", str(tmp_path / labels)] if labels else []
+
+    assert export(["--weights", str(tmp_path / file), *named, "--model-repository", str(tmp_path / "repository")]) == 2
+
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "repository").exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"a\n\nb\n", b"\xff\xfe"])
