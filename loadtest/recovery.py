@@ -56,8 +56,9 @@ def rejections(run: Run) -> dict[str, Any]:
 
 
 def drift(run: Run) -> dict[str, Any]:
-    """p50 and p99 in each tenth of the run."""
+    """p50 and p99 in each tenth of the run, where enough requests tell them."""
     trace = run.trace
     tenth = np.minimum((trace.due / run.seconds * _WINDOWS).astype(int), _WINDOWS - 1)
     tables = [percentiles_ms(trace.response_seconds[tenth == number]) for number in range(_WINDOWS)]
-    return {"p50_ms_by_tenth": [each["p50"] for each in tables], "p99_ms_by_tenth": [each["p99"] for each in tables]}
+    found = {f"{name}_ms_by_tenth": [each[name] for each in tables] for name in ("p50", "p99")}
+    return {name: values for name, values in found.items() if any(each is not None for each in values)}

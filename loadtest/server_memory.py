@@ -94,24 +94,25 @@ class MemoryWatch:
             self.seconds.append(now)
 
     def findings(self) -> dict[str, Any]:
-        """Numbers for the summary: at the begin, at the end, its growth in an hour, and how much of that is allowed."""
+        """Numbers for the summary: at the begin, at the end, its growth in an hour, and how much of that is allowed.
+
+        The growth is None where it is too little and the run too short to tell it; `least_seconds` would tell.
+        """
         if len(self.bytes) < 2:  # noqa: PLR2004 - a growth has two ends
             return {"metric": self.metric.name, "begin_bytes": None, "seconds": self.seconds, "bytes": self.bytes}
-        growth = _growth_per_hour(np.array(self.seconds), np.array(self.bytes))
+        growth, most = _growth_per_hour(np.array(self.seconds), np.array(self.bytes)), _MOST_GROWTH * self.bytes[0]
+        hours = (self.seconds[-1] - self.seconds[0]) / 3600
         return {
             "metric": self.metric.name,
             "begin_bytes": self.bytes[0],
             "end_bytes": self.bytes[-1],
-            "growth_bytes_per_hour": growth,
-            "most_growth_bytes_per_hour": _MOST_GROWTH * self.bytes[0],
-            "grows": self._grows(growth),
+            "growth_bytes_per_hour": growth if max(growth, most) * hours > _NOISE_BYTES else None,
+            "most_growth_bytes_per_hour": most,
+            "least_seconds": _NOISE_BYTES / most * 3600,
+            "grows": growth > most and growth * hours > _NOISE_BYTES,
             "seconds": self.seconds,
             "bytes": self.bytes,
         }
-
-    def _grows(self, growth: float) -> bool:
-        within = growth * (self.seconds[-1] - self.seconds[0]) / 3600
-        return growth > _MOST_GROWTH * self.bytes[0] and within > _NOISE_BYTES
 
 
 def memory_misses(found: dict[str, Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from loadtest.report.axis import linear
@@ -23,7 +24,11 @@ def sentence(findings: dict[str, Any]) -> str:
     if found["begin_bytes"] is None:
         return "The server did not tell its memory while it was under load"
     begin, end, growth, most = _numbers(found)
-    return f"The server's memory went from {begin} to {end} MB: {growth} MB an hour; at most {most} MB an hour"
+    went = f"The server's memory went from {begin} to {end} MB"
+    if found["growth_bytes_per_hour"] is None:
+        minutes = math.ceil(found["least_seconds"] / 60)
+        return f"{went}; to tell that it grows by no more than {most} MB an hour takes a run of {minutes} min"
+    return f"{went}, by {growth} MB an hour; at most {most} MB an hour"
 
 
 def table(findings: dict[str, Any]) -> Table:
@@ -32,7 +37,8 @@ def table(findings: dict[str, Any]) -> Table:
     head = ("", "at the begin, MB", "at the end, MB", "growth, MB an hour", "at most", "")
     if found is None or found["begin_bytes"] is None:
         return Table("", head, ())
-    row = (found["metric"], *_numbers(found), "missed" if found["grows"] else "met")
+    told = found["growth_bytes_per_hour"] is not None
+    row = (found["metric"], *_numbers(found), ("missed" if found["grows"] else "met") if told else "too short to tell")
     return Table("Memory of the server", head, (row,))
 
 
@@ -54,4 +60,4 @@ def chart(findings: dict[str, Any]) -> Markup | None:
 
 def _numbers(found: dict[str, Any]) -> tuple[str, ...]:
     names = ("begin_bytes", "end_bytes", "growth_bytes_per_hour", "most_growth_bytes_per_hour")
-    return tuple(number(found[name] / _BYTES) for name in names)
+    return tuple(number(None if found[name] is None else found[name] / _BYTES) for name in names)

@@ -45,15 +45,18 @@ def soak(server: ServerProcess, output: Path) -> tuple[int, dict[str, Any]]:
         ([300.0 + 29 * number / 100 for number in range(101)], 1.0, 29, 0),
         ([300.0 + 31 * number / 100 for number in range(101)], 1.0, 31, 1),
         ([300.0, *[400.0] * 99], 1.0, 0, 0),  # caches that fill at first
-        ([300.0, 302.0, 304.0, 306.0], 0.01, 600, 0),  # six megabytes are no leak, however fast they came
+        ([300.0, 302.0, 304.0, 306.0], 0.01, None, 0),  # six megabytes are no leak, however fast they came
         ([300.0, 280.0], 1.0, -20, 0),
+        ([300.0, 280.0], 0.5, None, 0),  # half an hour of a growth that is allowed would not be seen
+        ([300.0, 400.0], 0.5, 200, 1),
     ],
 )
-def test_growth_is_told_by_the_hour(amounts: list[float], hours: float, growth: float, misses: int) -> None:
+def test_growth_is_told_by_the_hour(amounts: list[float], hours: float, growth: float | None, misses: int) -> None:
     """A tenth of what it was at the begin is too much for an hour; what fills at first or is little does not count."""
     found = seen(amounts, hours)
 
-    assert found["growth_bytes_per_hour"] / MB == pytest.approx(growth, abs=1e-6)
+    assert found["growth_bytes_per_hour"] == (None if growth is None else pytest.approx(growth * MB, abs=1))
+    assert found["least_seconds"] == pytest.approx(3600 * 16 * 2**20 / (30 * MB))
     assert found["grows"] == bool(misses)
     assert len(memory_misses(found)) == misses
 
@@ -68,6 +71,8 @@ def test_the_real_server_tells_its_memory(image_server_process: ServerProcess, t
     assert memory["end_bytes"] > 50 * MB
     assert len(memory["bytes"]) >= 3
     assert not memory["grows"]
+    assert memory["growth_bytes_per_hour"] is None  # in three seconds nothing can be told of an hour
+    assert "too short to tell" in (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "## Memory of the server" in (tmp_path / "report.md").read_text(encoding="utf-8")
 
 
