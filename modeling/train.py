@@ -20,7 +20,7 @@ from modeling.run_file import resume_run, save_run
 from modeling.servable import Servable
 from modeling.sources import CIFAR10, read_cifar10, read_images
 from modeling.training import Recipe, Trainer
-from modeling.weights import load_weights
+from modeling.weights import read_weights
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -117,12 +117,10 @@ def _extend_curve(path: Path, epoch: int, size: int, accuracy: float) -> None:
 
 
 def _start(source: str, facts: ModelFacts) -> dict[str, Tensor]:
-    """Return weights to start from, without the classifier where it is for other classes."""
-    network, known = load_weights(source)
-    whole = known.classes == facts.classes
-    return {
-        name: tensor for name, tensor in network.state_dict().items() if whole or not name.startswith("classifier.")
-    }
+    """Return weights to start from, without the classifier unless it is known to be for the same classes."""
+    state, known = read_weights(source)
+    whole = known is not None and known.classes == facts.classes
+    return {name: tensor for name, tensor in state.items() if whole or not name.startswith("classifier.")}
 
 
 def _read_data(options: Namespace) -> tuple[DataSet, DataSet]:

@@ -49,6 +49,8 @@ class Recipe:
         for name, value in whole.items():
             if value < 1:
                 raise InputError(f"{name} must be at least 1")
+        if self.seed < 0:
+            raise InputError("seed must be at least 0")
         shares = {name: getattr(self, name) for name in ("warm_up", "label_smoothing", "average_decay")}
         for name, share in shares.items():
             if not 0 <= share < 1:

@@ -48,9 +48,8 @@ def load_weights(source: str, labels: tuple[str, ...] | None = None) -> tuple[nn
     Raises:
         InputError: The weights cannot be had, or fit neither a network nor the labels.
     """
-    path = {BUNDLED: lambda: BUNDLED_FILE, IMAGENET: fetch_imagenet}.get(source, lambda: Path(source))()
-    is_safetensors = path.suffix == ".safetensors"
-    state, facts = load_checkpoint(path) if is_safetensors else (load_state_file(path), None)
+    path = _path(source)
+    state, facts = _read(path)
     if facts is None:
         facts = _recognised_facts(path, state, labels)
     elif labels is not None:
@@ -58,6 +57,15 @@ def load_weights(source: str, labels: tuple[str, ...] | None = None) -> tuple[nn
     network = facts.build()
     load_strictly(network, state)
     return network, facts
+
+
+def read_weights(source: str) -> tuple[dict[str, Tensor], ModelFacts | None]:
+    """Read weights, see `load_weights`, for a network that is not theirs; return also what their file says of them.
+
+    Raises:
+        InputError: They cannot be had.
+    """
+    return _read(_path(source))
 
 
 def fetch_imagenet(urls: Sequence[str] = IMAGENET_URLS, blob_id: str = IMAGENET_BLOB_ID) -> Path:
@@ -83,6 +91,14 @@ def read_labels(path: Path) -> tuple[str, ...]:
     if not labels or not all(labels):
         raise InputError(f"{path} must have one label in each line")
     return labels
+
+
+def _path(source: str) -> Path:
+    return {BUNDLED: lambda: BUNDLED_FILE, IMAGENET: fetch_imagenet}.get(source, lambda: Path(source))()
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], ModelFacts | None]:
+    return load_checkpoint(path) if path.suffix == ".safetensors" else (load_state_file(path), None)
 
 
 def _recognised_facts(path: Path, state: Mapping[str, Tensor], labels: tuple[str, ...] | None) -> ModelFacts:

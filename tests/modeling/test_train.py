@@ -119,7 +119,7 @@ def test_resumed_command(coloured_folder: Path, tmp_path: Path, monkeypatch: pyt
 
 
 def test_start_from_weights(coloured_folder: Path, packed_file: Path, tmp_path: Path) -> None:
-    """A run can start from trained weights: from all of them for the same classes, else with a fresh classifier."""
+    """A run can start from trained weights: from all where they are known to be for its classes, else without the last."""
     first, again, other = (tmp_path / name for name in ("first", "again", "other"))
     still = ["--epochs", "1", "--learning-rate", "0", "--test-data", str(packed_file)]
     assert main(options(coloured_folder, first, "--epochs", "1")) == 0
@@ -130,6 +130,13 @@ def test_start_from_weights(coloured_folder: Path, packed_file: Path, tmp_path: 
     assert torch.equal(
         load_checkpoint(again / "model.safetensors")[0]["classifier.1.weight"], state["classifier.1.weight"]
     )
+
+    torch.save(state, tmp_path / "nameless.pth")
+    nameless = ["--weights", str(tmp_path / "nameless.pth")]
+    assert main([*options(coloured_folder, tmp_path / "nameless", *still), *nameless]) == 0
+    found, _ = load_checkpoint(tmp_path / "nameless" / "model.safetensors")
+    assert torch.equal(found["conv.0.weight"], state["conv.0.weight"])
+    assert not torch.equal(found["classifier.1.weight"], state["classifier.1.weight"])
 
     for name, colour in (("one", "red"), ("two", "green")):
         (tmp_path / "data").mkdir(exist_ok=True)
@@ -157,6 +164,7 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["--data", "absent"], "absent"),
         (["--epochs", "0"], "epochs must be at least 1"),
+        (["--seed", "-1"], "seed must be at least 0"),
         (["--held-out-share", "2"], "cannot hold out"),
         (["--width", "-1"], "width"),
         (["--crop-fraction", "0"], "crop fraction"),
