@@ -119,7 +119,7 @@ def test_resumed_command(coloured_folder: Path, tmp_path: Path, monkeypatch: pyt
 
 
 def test_start_from_weights(coloured_folder: Path, packed_file: Path, tmp_path: Path) -> None:
-    """A run can start from trained weights: from all where they are known to be for its classes, else without the last."""
+    """A run can start from trained weights: from all where they are known to be for its classes, else in part."""
     first, again, other = (tmp_path / name for name in ("first", "again", "other"))
     still = ["--epochs", "1", "--learning-rate", "0", "--test-data", str(packed_file)]
     assert main(options(coloured_folder, first, "--epochs", "1")) == 0
