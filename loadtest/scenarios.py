@@ -28,6 +28,7 @@ Findings: TypeAlias = dict[str, Any]
 
 _SWEEP = (1, 2, 4, 8, 16, 32)
 _OFFLINE_CALLERS_PER_BATCH = 2
+_MOST_OFFLINE_CALLERS = 64  # more only wait longer, and past their deadlines where batches could be huge
 _PEAK_SHARES = (0.25, 0.5, 0.75, 0.9)
 _OVERLOAD = 1.5
 PEAK_SECONDS = 10.0
@@ -193,7 +194,7 @@ def find_peak(session: Session, plan: Plan) -> float:
 
 
 def _offline_callers(session: Session) -> int:
-    return _OFFLINE_CALLERS_PER_BATCH * session.target.models[0].images_per_request
+    return min(_OFFLINE_CALLERS_PER_BATCH * session.target.models[0].images_per_request, _MOST_OFFLINE_CALLERS)
 
 
 def _images_per_second(run: Run) -> float:
