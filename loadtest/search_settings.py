@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from loadtest.objective import Objective
 
 _MARGIN = 2.0  # requests of a probe, relative to the least that could show the objective
-_LONGER = 3.0  # how many times as long a probe may become that stays open
+_LONGER = 2.0  # how many times as long a probe may become that stays open
 _BESIDE_SECONDS = 3.0  # what a run takes beside its length: its lead, and its last answers
 
 
