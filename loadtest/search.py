@@ -132,7 +132,7 @@ class Search:
     def _below(self, failed: ProbedRate) -> tuple[float | None, ProbedRate | None]:
         """A rate that meets the objective below one that turned out not to; what is known is not probed anew."""
         known = max((rate for rate in self._met_rates() if rate < failed.rate), default=None)
-        self._confirmed = 0
+        self._confirmed, self._range = 0, (known, failed.rate)
         return (known, failed) if known else self._bracket(failed.rate / self._settings.resolution, failed)
 
     def _failed_guard(self, rate: float) -> ProbedRate | None:
