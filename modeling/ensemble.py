@@ -85,6 +85,11 @@ ensemble_scheduling {{
 """
 
 
+def decoder_name(ensemble: str) -> str:
+    """Return the name of an ensemble's step that decodes: `classify_NAME` decodes by `decode_NAME`."""
+    return f"decode_{ensemble.removeprefix('classify_')}"
+
+
 def ensemble_files(
     ensemble: str, network: str, facts: ModelFacts, form: InputForm, max_batch_size: int
 ) -> Iterator[tuple[str, bytes]]:
@@ -93,7 +98,7 @@ def ensemble_files(
     Triton wants a version's directory for an ensemble, too: an empty file keeps it.
 
     Args:
-        ensemble: The ensemble's name; `classify_NAME` decodes by `decode_NAME`.
+        ensemble: The ensemble's name.
         network: The network's name.
         facts: Its classes, size and crop.
         form: What it takes.
@@ -101,7 +106,7 @@ def ensemble_files(
     """
     values = {
         "ensemble": ensemble,
-        "decode": f"decode_{ensemble.removeprefix('classify_')}",
+        "decode": decoder_name(ensemble),
         "network": network,
         "max_batch_size": max_batch_size,
         "data_type": "TYPE_UINT8" if form is InputForm.UINT8 else "TYPE_FP32",

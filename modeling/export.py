@@ -13,7 +13,7 @@ import torch
 
 from modeling.command import InputError, run
 from modeling.comparison import ExportError, largest_difference
-from modeling.ensemble import ensemble_files
+from modeling.ensemble import decoder_name, ensemble_files
 from modeling.export_options import export_parser, fresh
 from modeling.files import replacing
 from modeling.model_config import Serving, model_config, warm_sizes
@@ -114,6 +114,7 @@ def export(options: Namespace) -> int:
     network, facts = made.build(labels) if made else load_weights(options.weights, labels)
     if options.size:
         facts = replace(facts, size=options.size)
+    ensemble = _ensemble_name(options, destination)
     form, precision = InputForm(options.input), Precision(options.precision)
     if (model_format, precision) == (ModelFormat.ONNX, Precision.BF16):
         raise InputError("ONNX models are written in fp32 only: leave out --precision or --format")
@@ -122,10 +123,8 @@ def export(options: Namespace) -> int:
         difference = export_model(network, facts, destination, serving)
     except ExportError as error:
         raise InputError(f"nothing was written: {error}") from None
-    unnamed = options.name is None and model_format is ModelFormat.TORCHSCRIPT
-    ensemble = options.ensemble or (DEFAULT_ENSEMBLES.get(options.weights, "") if unnamed else "")
     if ensemble:
-        export_ensemble(ensemble, facts, destination, InputForm(options.input), options.max_batch_size)
+        export_ensemble(ensemble, facts, destination, form, options.max_batch_size)
     sys.stdout.write(
         f"{destination.model_file(model_format)}: {len(facts.classes)} classes, {facts.size}x{facts.size}, "
         f"batches up to {options.max_batch_size}, at most {difference:.0e} from the network\n"
@@ -137,6 +136,19 @@ def _default_name(weights: str, model_format: ModelFormat) -> str:
     """Name a model after its weights; one in another format stands beside the one in TorchScript."""
     name = DEFAULT_NAMES.get(weights, Path(weights).stem)
     return name if model_format is ModelFormat.TORCHSCRIPT else f"{name}_{model_format}"
+
+
+def _ensemble_name(options: Namespace, network: Destination) -> str:
+    """Return what to call the ensemble around the network; nothing if none is to be written.
+
+    Raises:
+        InputError: It is no name for a model, or the network has the name of the ensemble or of its step.
+    """
+    usual = options.name is None and ModelFormat(options.format) is ModelFormat.TORCHSCRIPT
+    name: str = options.ensemble or (DEFAULT_ENSEMBLES.get(options.weights, "") if usual else "")
+    if name and network.name in (Destination(network.repository, name).name, decoder_name(name)):
+        raise InputError(f"the ensemble {name!r} would take the place of the network {network.name!r}")
+    return name
 
 
 def _place(path: Path, content: bytes) -> None:

@@ -267,6 +267,24 @@ def test_command_refuses(capsys: pytest.CaptureFixture[str], options: list[str],
     assert error.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--ensemble", "a/b"], "'a/b' is no name for a model"),
+        (["--ensemble", "tiny"], "the ensemble 'tiny' would take the place of the network 'tiny'"),
+        (["--name", "decode_tiny", "--ensemble", "classify_tiny"], "the place of the network 'decode_tiny'"),
+    ],
+)
+def test_wrong_ensembles_leave_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], message: str
+) -> None:
+    """An ensemble that cannot stand beside the network is refused before the network is written."""
+    assert main([*FRESH, "--name", "tiny", "--model-repository", str(tmp_path), *options]) == 2
+
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("options", [["--input", "int7"], ["--version", "0"], ["--max-batch-size", "0"], ["--size=-1"]])
 def test_command_refuses_wrong_values(capsys: pytest.CaptureFixture[str], options: list[str]) -> None:
     """A wrong value ends in exit code 2 and one line, too."""
