@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from loadtest.probing import OutOfTime, Prober
 from loadtest.search_result import SearchResult
-from loadtest.search_settings import check_time
+from loadtest.search_settings import GUARDED, check_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from loadtest.search_result import ProbedRate
     from loadtest.search_settings import SearchSettings
 
-# Ranges below the answer, relative to it, in each of which a rate has to meet the objective, too.
-_GUARDED = ((0.78, 0.92), (0.62, 0.78))
 _ROUNDING = 1 + 1e-9
 
 
@@ -60,8 +59,8 @@ class Search:
         self.result = SearchResult()
         self._tell = tell
         self._objective = objective
-        self._settings = settings
-        self._lowest_rate = max(settings.lowest_rate, check_time(objective, settings))
+        lowest = max(settings.lowest_rate, check_time(objective, settings))
+        self._settings = replace(settings, lowest_rate=lowest)
         self._prober = Prober(probe, objective, settings, clock)
         self._confirmed = 0
         self._range: tuple[float | None, float | None] = (None, None)
@@ -97,12 +96,12 @@ class Search:
 
     def _bracket(self, rate: float, beyond: ProbedRate | None = None) -> tuple[float | None, ProbedRate | None]:
         """A rate that meets the objective and a higher one that does not; no first one if even the lowest does not."""
-        rate = max(rate, self._lowest_rate)
+        rate = max(rate, self._settings.lowest_rate)
         while not (probed := self._probe(rate, "find")).met:
             beyond = probed
-            if rate == self._lowest_rate:
+            if rate == self._settings.lowest_rate:
                 return None, beyond
-            rate = max(rate / 2, self._lowest_rate)
+            rate = max(rate / 2, self._settings.lowest_rate)
             self._range = None, beyond.rate
         while beyond is None and self._time_to_look(2 * rate, rate):
             self._range = rate, None
@@ -130,17 +129,22 @@ class Search:
         return beyond is not None and beyond.rate / met <= self._settings.resolution * _ROUNDING
 
     def _below(self, failed: ProbedRate) -> tuple[float | None, ProbedRate | None]:
-        """A rate that meets the objective below one that turned out not to; what is known is not probed anew."""
+        """A rate that meets the objective below one that turned out not to; what is known is not probed anew.
+
+        None when there is none: the lowest rate has no second chance, as one could be had until chance confirms it.
+        """
         known = max((rate for rate in self._met_rates() if rate < failed.rate), default=None)
         self._confirmed, self._range = 0, (known, failed.rate)
-        return (known, failed) if known else self._bracket(failed.rate / self._settings.resolution, failed)
+        if known or failed.rate == self._settings.lowest_rate:
+            return known, failed
+        return self._bracket(failed.rate / self._settings.resolution, failed)
 
     def _failed_guard(self, rate: float) -> ProbedRate | None:
         """A rate below the answer that does not meet the objective."""
         known = self._met_rates()
-        for low, high in _GUARDED:
-            middle = math.sqrt(low * high) * rate
-            if middle > self._lowest_rate and not any(low * rate <= each <= high * rate for each in known):
+        for low, high in GUARDED:
+            middle = self._settings.guard_rate(rate, low, high)
+            if middle is not None and not any(low * rate <= each <= high * rate for each in known):
                 # Twice, and longer: one unlucky clump of arrivals shall not undo what was found above it.
                 probed = self._probe(middle, "guard")
                 probed = probed if probed.met else self._probe(middle, "guard", confirm=True)
@@ -162,10 +166,10 @@ class Search:
         )
 
     def _time_to_look(self, rate: float, met: float) -> bool:
-        """Whether a probe of `rate` leaves the time to guard and to confirm `met`."""
+        """Whether a probe of `rate` leaves the time to guard and to confirm it, or `met` if it misses."""
         settings, objective = self._settings, self._objective
-        probes = settings.find_seconds(rate, objective) + settings.find_seconds(met, objective)
-        return probes + settings.confirm_all_seconds(met, objective) <= self._prober.seconds_left()
+        secure = max(settings.secure_seconds(each, objective) for each in (met, rate))
+        return settings.find_seconds(rate, objective) + secure <= self._prober.seconds_left()
 
     def _probe(self, rate: float, purpose: str, *, confirm: bool = False) -> ProbedRate:
         self._left_at_end = max(0.0, self._prober.seconds_left() - self._expected_seconds(rate, purpose))

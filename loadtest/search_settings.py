@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from loadtest.objective import Objective
 
+GUARDED = ((0.78, 0.92), (0.62, 0.78))
+"""Ranges below the answer, relative to it, in each of which a rate has to meet the objective, too."""
 _MARGIN = 2.0  # requests of a probe, relative to the least that could show the objective
 _LONGER = 2.0  # how many times as long a probe may become that stays open
 _BESIDE_SECONDS = 3.0  # what a run takes beside its length: its lead, and its last answers
@@ -52,17 +54,28 @@ class SearchSettings:
         """How long one probe takes, all in all, that is not made longer."""
         return self.probe_seconds(rate, objective)[0] + _BESIDE_SECONDS
 
+    def guard_rate(self, rate: float, low: float, high: float) -> float | None:
+        """The rate to probe in one of the ranges below `rate`; None where nothing is searched there."""
+        middle = math.sqrt(low * high) * rate
+        return middle if middle > self.lowest_rate else None
+
     def confirm_all_seconds(self, rate: float, objective: Objective) -> float:
         """Likewise all confirmations of an answer."""
         seconds, _ = self.probe_seconds(rate, objective, confirm=True)
         return self.confirmations * (seconds + _BESIDE_SECONDS)
+
+    def secure_seconds(self, rate: float, objective: Objective) -> float:
+        """Likewise all that makes an answer of a rate that met the objective: guards and confirmations."""
+        guards = (self.guard_rate(rate, *each) for each in GUARDED)
+        guarded = sum(self.find_seconds(each, objective) for each in guards if each is not None)
+        return guarded + self.confirm_all_seconds(rate, objective)
 
 
 def check_time(objective: Objective, settings: SearchSettings) -> float:
     """The lowest rate at which the time for one rate is enough to show the objective, requests a second.
 
     Raises:
-        ValueError: The search would begin below it, or the time is not enough to probe and confirm a single rate.
+        ValueError: The search would begin below it, or the time is not enough for a single rate, guarded and confirmed.
     """
     needed = objective.least_requests / settings.most_seconds
     first = max(settings.first_rate, settings.lowest_rate)
@@ -72,11 +85,11 @@ def check_time(objective: Objective, settings: SearchSettings) -> float:
             f"{settings.most_seconds:g} s at {first:.3g}/s cannot show {name}: it takes "
             f"{objective.least_requests} requests, at least {needed:.3g}/s"
         )
-    seconds = settings.find_seconds(first, objective) + settings.confirm_all_seconds(first, objective)
+    seconds = settings.find_seconds(first, objective) + settings.secure_seconds(first, objective)
     if seconds > settings.time_seconds:
         at = f" at {first:.3g}/s" if math.isfinite(first) else ""
         raise ValueError(
-            f"a probe and {settings.confirmations} confirmations of {name} take {seconds:.0f} s{at}, and there are "
+            f"probes and {settings.confirmations} confirmations of {name} take {seconds:.0f} s{at}, and there are "
             f"{max(0.0, settings.time_seconds):.0f} s for them: see --time, --warm-up, --confirm and --confirmations"
         )
     return needed

@@ -119,7 +119,7 @@ def test_a_search_that_its_time_does_not_allow_is_told_before_any_load() -> None
     finished = search("--url", "127.0.0.1:1", "--objective", "100ms", "--time", "1m")
 
     assert finished.returncode == 2
-    assert finished.stderr.startswith("loadtest: a probe and 3 confirmations of p99 take 112 s, and there are 50 s for")
+    assert finished.stderr.startswith("loadtest: probes and 3 confirmations of p99 take 138 s, and there are 50 s for")
     assert len(finished.stderr.splitlines()) == 1
 
 
