@@ -76,7 +76,7 @@ def _interval(
     series: Sequence[NDArray[np.float64]], ascending: NDArray[np.float64], q: float, length: int
 ) -> tuple[float, float]:
     count = len(ascending)
-    independent = _independent_requests(series, float(ascending[rank(count, q) - 1]), length)
+    independent = _independent_requests(series, float(ascending[rank(count, q) - 1]), float(ascending[-1]), length)
     lower, upper = interval_ranks(independent, q)
     first = math.floor(lower * count / independent)
     last = math.ceil(upper * count / independent)
@@ -84,9 +84,10 @@ def _interval(
     return low, float(ascending[last - 1]) if upper <= independent else math.inf
 
 
-def _independent_requests(series: Sequence[NDArray[np.float64]], value: float, length: int) -> int:
-    """How many independent requests tell as much of the share that is not above `value`."""
-    below = [each <= value for each in series]
+def _independent_requests(series: Sequence[NDArray[np.float64]], value: float, most: float, length: int) -> int:
+    """How many independent requests tell as much of the share that is not above `value`; `most` is the highest."""
+    # Where all that is beyond is alike, as what never came, only what is before it can differ.
+    below = [each < value if value == most else each <= value for each in series]
     count = sum(map(len, below))
     share = sum(int(each.sum()) for each in below) / count
     apart = [np.asarray(each - share, np.float64) for each in below if len(each)]

@@ -90,6 +90,16 @@ def test_an_interval_may_have_no_end() -> None:
     assert intervals_ms(np.random.default_rng(0).permutation(seconds))["p95"] == (1000, None)
 
 
+def test_one_stall_does_not_tell_how_often_there_are_some() -> None:
+    """Two of a hundred requests that never came, all at once, may be one of ten thousand or many."""
+    seconds = np.random.default_rng(0).exponential(1.0, 10_000)
+    seconds[5000:5200] = math.inf
+    low, high = intervals(seconds)["p99"]
+
+    assert low < 10
+    assert high == math.inf
+
+
 @pytest.mark.parametrize("values", [[7.0] * 3000, [1.0, math.inf] * 10, [math.inf] * 50, np.arange(2000.0)])
 def test_whatever_was_seen_has_intervals(values: list[float]) -> None:
     """Equal values, none that ever came, and ones that only rise: each percentile has ends in order, as they are."""
