@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 
 from imaging.errors import InputError
 
@@ -105,7 +106,8 @@ def _read_folder(folder: Path) -> tuple[list[Path], list[int], tuple[str, ...]]:
 def _read_packed(path: Path) -> tuple[list[bytes], list[int], tuple[str, ...]]:
     """Return images, labels and classes."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        # np.load takes other files, too, and advises to trust what it does not know.
+        with path.open("rb") as file, NpzFile(file, allow_pickle=False) as arrays:
             data, offset, label, classes = (arrays[name] for name in ("jpeg", "offset", "label", "classes"))
     except Exception as error:  # noqa: BLE001 - zipfile, zlib and numpy raise a dozen kinds over damaged files
         reason = str(error).partition("\n")[0]

@@ -131,10 +131,10 @@ def test_broken_packed_file(packed: Path, damage: Callable[[Arrays], object]) ->
 
 @pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04", b"\x93NUMPY\x01\x00"])
 def test_not_a_packed_file(tmp_path: Path, content: bytes) -> None:
-    """Any other file is refused with its name."""
+    """Any other file is refused with its name, and nobody is told to trust it."""
     (tmp_path / "data.npz").write_bytes(content)
 
-    with pytest.raises(InputError, match=r"cannot read .*data\.npz as packed images"):
+    with pytest.raises(InputError, match=r"cannot read .*data\.npz as packed images \(File is not a zip file\)"):
         LabelledImages.read(tmp_path / "data.npz")
 
 
