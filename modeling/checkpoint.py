@@ -74,7 +74,7 @@ def load_state_file(path: Path) -> dict[str, Tensor]:
         reason = str(error).partition("\n")[0]
         raise InputError(f"cannot read {path} as PyTorch weights ({reason})") from None
     while wrapper := _wrapper(content):
-        content = content[wrapper]
+        content = content.pop(wrapper)  # one that holds itself comes to an end, too
     if not isinstance(content, dict) or not content or not all(_is_plain(value) for value in content.values()):
         raise InputError(f"{path} holds no state dict: names and tensors")
     return without_prefixes({str(name): tensor for name, tensor in content.items()})
@@ -86,9 +86,9 @@ def without_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:
     No network here is a single module at its top, so what all names share is none of its own.
     """
     first, _, _ = next(iter(state), "").partition(".")
-    if not all(name.startswith(f"{first}.") for name in state):
+    if not state or not all(name.startswith(f"{first}.") for name in state):
         return state
-    return without_prefixes({name.removeprefix(f"{first}."): tensor for name, tensor in state.items()}) if state else {}
+    return without_prefixes({name.removeprefix(f"{first}."): tensor for name, tensor in state.items()})
 
 
 def shapes_of(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:

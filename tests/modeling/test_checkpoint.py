@@ -71,6 +71,16 @@ def test_training_scripts_wrappings(tmp_path: Path, prefix: str, wrappers: list[
     assert_same(load_state_file(tmp_path / "weights.pth"), state)
 
 
+def test_a_wrapping_that_holds_itself(tmp_path: Path) -> None:
+    """A file whose dict is its own state dict is refused; reading it comes to an end."""
+    content: dict[str, object] = {}
+    content["state_dict"] = content
+    torch.save(content, tmp_path / "weights.pth")
+
+    with pytest.raises(InputError, match="holds no state dict"):
+        load_state_file(tmp_path / "weights.pth")
+
+
 def test_all_misfits_are_listed(facts: ModelFacts) -> None:
     """The error names what is missing, what is unexpected and what has another shape."""
     state = facts.build().state_dict()
