@@ -7,7 +7,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -122,7 +122,7 @@ def _print_text(text: str) -> None:
         print(printable(line))
 
 
-def _tell_failures(failures: dict[str, Any], images: int) -> None:
+def _tell_failures(failures: dict[str, str], images: int) -> None:
     for image, error in list(failures.items())[:_MOST_FAILURES_SHOWN]:
         print(printable(f"{image}: {error}"), file=sys.stderr)
     if len(failures) > _MOST_FAILURES_SHOWN:

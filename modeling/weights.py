@@ -94,7 +94,9 @@ def read_labels(path: Path) -> tuple[str, ...]:
 
 
 def _path(source: str) -> Path:
-    return {BUNDLED: lambda: BUNDLED_FILE, IMAGENET: fetch_imagenet}.get(source, lambda: Path(source))()
+    if source == BUNDLED:
+        return BUNDLED_FILE
+    return fetch_imagenet() if source == IMAGENET else Path(source)
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], ModelFacts | None]:
