@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # Red, green, blue, of pixels between 0 and 1, over ImageNet; by custom other photographs are normalised by them too.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+_MOST_WIDTH = 10.0  # a hundred times the weights; far wider networks fit into no machine's memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class ModelFacts:
         classes: Labels in the order of the outputs.
         size: Height and width of the input, in pixels.
         network: A name in `network.NETWORKS`; older files say none, and mean MobileNetV2.
-        width: The network's width multiplier.
+        width: The network's width multiplier, in (0, 10].
         attention: A name in `attention.ATTENTION`.
         enlargement: How many times larger, along each side, the network sees the input. Images of few pixels need it:
             the network's last activations have a thirty-second of what it sees along each side.
@@ -64,8 +65,10 @@ class ModelFacts:
             raise InputError(f"network {self.network!r} is not one of {', '.join(NETWORKS)}")
         if self.attention not in ATTENTION:
             raise InputError(f"attention {self.attention!r} is not one of {', '.join(ATTENTION)}")
-        if not self.classes or min(self.size, self.enlargement) < 1 or self.width <= 0:
-            raise InputError("classes, size, enlargement and width must be positive")
+        if not self.classes or min(self.size, self.enlargement) < 1:
+            raise InputError("classes, size and enlargement must be positive")
+        if not 0 < self.width <= _MOST_WIDTH:
+            raise InputError(f"width must be positive and at most {_MOST_WIDTH:g}")
         if not 0 < self.crop_fraction <= 1:
             raise InputError("crop fraction must be positive and at most 1")
         if not 0 < self.temperature < math.inf:

@@ -49,6 +49,13 @@ def test_bundled_names() -> None:
     assert facts.build().state_dict().keys() == state.keys()
 
 
+@pytest.mark.parametrize("width", [0.0, -1.0, 10.1, 1e300, float("inf"), float("nan")])
+def test_impossible_widths(width: float) -> None:
+    """A width of which no network can be built is refused."""
+    with pytest.raises(InputError, match="width must be positive and at most 10"):
+        ModelFacts(("a", "b"), 32, width=width)
+
+
 @pytest.mark.parametrize(("field", "value"), [("network", "resnet"), ("attention", "magic")])
 def test_unknown_names(field: str, value: str) -> None:
     """A name that is not in the registry is refused, with those that are."""
