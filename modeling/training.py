@@ -45,12 +45,15 @@ class Recipe:
     seed: int = _setting(0, "decides everything that is random")
 
     def __post_init__(self) -> None:
-        whole = {"epochs": self.epochs, "every size": min(self.sizes, default=0), "batch_size - 1": self.batch_size - 1}
-        for name, value in whole.items():
-            if value < 1:
-                raise InputError(f"{name} must be at least 1")
-        if self.seed < 0:
-            raise InputError("seed must be at least 0")
+        least = {
+            "epochs": (self.epochs, 1),
+            "batch_size": (self.batch_size, 2),  # batch normalisation needs a variance
+            "every size": (min(self.sizes, default=0), 1),
+            "seed": (self.seed, 0),
+        }
+        for name, (value, minimum) in least.items():
+            if value < minimum:
+                raise InputError(f"{name} must be at least {minimum}, got {value}")
         shares = {name: getattr(self, name) for name in ("warm_up", "label_smoothing", "average_decay")}
         for name, share in shares.items():
             if not 0 <= share < 1:

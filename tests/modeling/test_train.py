@@ -164,6 +164,7 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["--data", "absent"], "absent"),
         (["--epochs", "0"], "epochs must be at least 1"),
+        (["--batch-size", "1"], "batch_size must be at least 2"),
         (["--seed", "-1"], "seed must be at least 0"),
         (["--held-out-share", "2"], "cannot hold out"),
         (["--width", "-1"], "width"),
