@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imaging.evaluation import CALIBRATION_BINS
 from modeling.calibration import fit_temperature, logits_of, measure_calibration
 from modeling.checkpoint import save_checkpoint
-from modeling.command import InputError, Parser, positive, run
+from modeling.command import InputError, Parser, positive, run, seed
 from modeling.servable import Servable
 from modeling.sources import CIFAR10, read_cifar10, read_images
 from modeling.weights import load_weights, read_labels
@@ -48,7 +49,7 @@ def calibrate(options: Namespace) -> int:
     save_checkpoint(output, network.state_dict(), calibrated)
     sys.stdout.write(
         f"{output}: temperature {temperature:.4f}, fitted to {len(labels)} images; on {len(other_labels)} others\n"
-        f"ECE  {before.error:.4f} before, {after.error:.4f} after (15 bins)\n"
+        f"ECE  {before.error:.4f} before, {after.error:.4f} after ({CALIBRATION_BINS} bins)\n"
         f"NLL  {before.likelihood_loss:.4f} before, {after.likelihood_loss:.4f} after\n"
     )
     return 0
@@ -65,7 +66,7 @@ def _parser() -> Parser:
     )
     add("--output", type=Path, help=f"where to write the weights, a {_SUFFIX} file (without: where they were)")
     add("--labels", type=Path, help="file with one label a line, in place of the weights' own")
-    add("--seed", type=positive, default=1, help="decides which half of the images the temperature is fitted to")
+    add("--seed", type=seed, default=1, help="decides which half of the images the temperature is fitted to")
     add("--batch-size", type=positive, default=64, help="images at once")
     return parser
 

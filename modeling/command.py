@@ -12,7 +12,7 @@ from imaging.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["INTERRUPTED", "USAGE_ERROR", "InputError", "Parser", "positive", "positive_number", "run"]
+__all__ = ["INTERRUPTED", "USAGE_ERROR", "InputError", "Parser", "positive", "positive_number", "run", "seed"]
 
 USAGE_ERROR = 2
 INTERRUPTED = 130  # what shells report of a command that Ctrl-C ended
@@ -49,6 +49,14 @@ def positive_number(text: str) -> float:
     number = float(text)
     if not 0 < number < math.inf:
         raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return number
+
+
+def seed(text: str) -> int:
+    """Read what random generators of any kind begin with: a whole number of 32 bits."""
+    number = int(text)
+    if not 0 <= number < 2**32:
+        raise argparse.ArgumentTypeError(f"{number} is not from 0 to {2**32 - 1}")
     return number
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modeling.attention import ATTENTION
-from modeling.command import InputError, Parser, positive, positive_number
+from modeling.command import InputError, Parser, positive, positive_number, seed
 from modeling.fresh import FRESH, Fresh
 from modeling.model_format import ModelFormat
 from modeling.network import NETWORKS
@@ -77,7 +77,7 @@ def export_parser(program: str) -> Parser:
     made.add_argument("--network", choices=NETWORKS, help=f"the network (default: {_USUAL.network})")
     made.add_argument("--attention", choices=ATTENTION, help=f"in its blocks (default: {_USUAL.attention})")
     made.add_argument("--width", type=positive_number, help=f"multiplies its channels (default: {_USUAL.width})")
-    made.add_argument("--seed", type=int, help=f"of the weights (default: {_USUAL.seed})")
+    made.add_argument("--seed", type=seed, help=f"of the weights (default: {_USUAL.seed})")
     return parser
 
 

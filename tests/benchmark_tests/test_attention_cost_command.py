@@ -70,6 +70,7 @@ def test_interrupted_measurement_writes_nothing(tmp_path: Path, number: signal.S
         (["--attention", "se,magic"], "'magic' is not one of none, se,"),
         (["--network", "vgg"], "invalid choice: 'vgg'"),
         (["--rounds", "0"], "above 0"),
+        (["--seed", "-1"], "-1 is not from 0 to 4294967295"),
         (["--redraw", "absent.json"], "absent.json"),
         (["--output", "/dev/null/docs"], "/dev/null"),
         (["--redraw", "Makefile"], "these are no costs that were measured"),

@@ -285,7 +285,9 @@ def test_wrong_ensembles_leave_nothing(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("options", [["--input", "int7"], ["--version", "0"], ["--max-batch-size", "0"], ["--size=-1"]])
+@pytest.mark.parametrize(
+    "options", [["--input", "int7"], ["--version", "0"], ["--max-batch-size", "0"], ["--size=-1"], ["--seed=-1"]]
+)
 def test_command_refuses_wrong_values(capsys: pytest.CaptureFixture[str], options: list[str]) -> None:
     """A wrong value ends in exit code 2 and one line, too."""
     with pytest.raises(SystemExit) as leaving:

@@ -17,6 +17,7 @@ from loadtest.environment import environment
 from loadtest.session import Interrupted
 from loadtest.target import Target, TargetError
 from modeling.attention import ATTENTION
+from modeling.command import seed
 from modeling.network import NETWORKS
 from tests.benchmarks.attention_cost.costs import NONE, Costs, Settings
 from tests.benchmarks.attention_cost.files import write
@@ -101,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--objective", type=duration, default=_USUAL.objective_ms / 1e3, help="for the 99th percentile (default 100ms)")
     add("--probe", type=duration, default=_USUAL.probe_seconds, help="of each rate on the way (default %(default)gs)")
     add("--no-search", action="store_true", help="do not look for the images a second at the objective")
-    add("--seed", type=int, default=_USUAL.seed, help="of weights, orders and arrivals (default %(default)s)")
+    add("--seed", type=seed, default=_USUAL.seed, help="of weights, orders and arrivals (default %(default)s)")
     add("--output", type=Path, default=Path("docs"), metavar="DIR", help="for the three files (default docs)")
     add("--redraw", type=Path, metavar="JSON", help="measure nothing: write page and plot of these numbers again")
     return parser
