@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -12,6 +12,7 @@ from loadtest import recovery, schedule
 from loadtest.reload import reloading
 from loadtest.schedule import SCHEDULES
 from loadtest.server_memory import memory_misses, watching
+from loadtest.session import Interrupted
 from loadtest.trace import WRONG_ANSWER
 
 if TYPE_CHECKING:
@@ -154,9 +155,10 @@ def _soak(session: Session, plan: Plan) -> Findings:
     rate = _rate(plan)
     session.warm_up(rate)
     due = schedule.poisson(rate, plan.seconds, plan.seed)
-    with watching(plan.memory, plan.seconds) if plan.memory else nullcontext() as watch:
-        run = session.open_loop(due, plan.seconds, label="soak", rate=rate, seed=plan.seed)
-    found = recovery.drift(run)
+    # What an interrupted soak has seen of the memory is told, too.
+    with watching(plan.memory, plan.seconds) if plan.memory else nullcontext() as watch, suppress(Interrupted):
+        session.open_loop(due, plan.seconds, label="soak", rate=rate, seed=plan.seed)
+    found = recovery.drift(session.runs[-1])
     if watch is None:
         return found
     memory = watch.findings()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import threading
 import time
 import urllib.error
@@ -16,10 +17,10 @@ from prometheus_client.parser import text_string_to_metric_families
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_NAMES = (
-    "process_resident_memory_bytes",  # this server, and whatever uses a Prometheus library
-    "nv_cpu_memory_used_bytes",  # Triton: of the whole machine, as it tells no less
-)
+_WHOSE = {
+    "process_resident_memory_bytes": "the server's memory",  # this server, and whatever uses a Prometheus library
+    "nv_cpu_memory_used_bytes": "the memory of the server's machine",  # Triton, which tells no less than the whole
+}
 _TIMEOUT_SECONDS = 5.0
 _LOOKS = 100  # in a run
 _LEAST_PAUSE_SECONDS = 0.5
@@ -46,7 +47,10 @@ class MemoryMetric:
         Raises:
             ValueError: It does not tell; the message is one line.
         """
-        return _read(self.url)[self.name]
+        found = _read(self.url)
+        if self.name not in found:
+            raise ValueError(f"{self.url} no longer tells {self.name}")
+        return found[self.name]
 
 
 def find_metric(url: str) -> MemoryMetric:
@@ -56,20 +60,22 @@ def find_metric(url: str) -> MemoryMetric:
         ValueError: It cannot be read, or does not tell it.
     """
     found = _read(url)
-    return MemoryMetric(url, next(name for name in _NAMES if name in found))
+    return MemoryMetric(url, next(name for name in _WHOSE if name in found))
 
 
 def _read(url: str) -> dict[str, float]:
-    """The metrics about memory by their names; at least one."""
+    """The metrics about memory by their names, those that tell nothing yet left out; at least one."""
     try:
         with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as page:  # noqa: S310 - http, see arguments.py
             families = list(text_string_to_metric_families(page.read().decode()))
+    except http.client.HTTPException as error:
+        raise ValueError(f"{url}: no metrics can be read there: is it the server's HTTP address?") from error
     except (OSError, ValueError) as error:
         raise ValueError(f"{url}: no metrics can be read there: {error}") from error
     found = {family.name: sum(sample.value for sample in family.samples) for family in families}
-    found = {name: value for name, value in found.items() if name in _NAMES}
+    found = {name: value for name, value in found.items() if name in _WHOSE and value > 0}
     if not found:
-        raise ValueError(f"{url} tells no memory: it has none of {', '.join(_NAMES)}")
+        raise ValueError(f"{url} tells no memory: it has none of {', '.join(_WHOSE)}")
     return found
 
 
@@ -115,12 +121,18 @@ class MemoryWatch:
         }
 
 
+def whose(metric: str) -> str:
+    """Which memory a metric tells, in words."""
+    return _WHOSE[metric]
+
+
 def memory_misses(found: dict[str, Any]) -> list[str]:
     """Why a server with these findings cannot go on like that."""
     if not found.get("grows"):
         return []
     growth, most = (found[name] / 1e6 for name in ("growth_bytes_per_hour", "most_growth_bytes_per_hour"))
-    return [f"the server's memory grows by {growth:,.0f} MB an hour; at most {most:,.0f}, a tenth of that at the begin"]
+    text = f"{growth:,.0f} MB an hour; at most {most:,.0f}, a tenth of that at the begin"
+    return [f"{whose(found['metric'])} grows by {text}"]
 
 
 def _growth_per_hour(seconds: np.ndarray, amounts: np.ndarray) -> float:

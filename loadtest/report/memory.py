@@ -9,6 +9,7 @@ from loadtest.report.axis import linear
 from loadtest.report.numbers import number
 from loadtest.report.plot import Plot
 from loadtest.report.table import Table
+from loadtest.server_memory import whose
 
 if TYPE_CHECKING:
     from loadtest.report.markup import Markup
@@ -24,7 +25,8 @@ def sentence(findings: dict[str, Any]) -> str:
     if found["begin_bytes"] is None:
         return "The server did not tell its memory while it was under load"
     begin, end, growth, most = _numbers(found)
-    went = f"The server's memory went from {begin} to {end} MB"
+    memory = whose(found["metric"])
+    went = f"{memory[0].upper()}{memory[1:]} went from {begin} to {end} MB"
     if found["growth_bytes_per_hour"] is None:
         minutes = math.ceil(found["least_seconds"] / 60)
         return f"{went}; to tell that it grows by no more than {most} MB an hour takes a run of {minutes} min"

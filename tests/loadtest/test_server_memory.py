@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from loadtest.report.memory import sentence
 from loadtest.server_memory import MemoryMetric, MemoryWatch, find_metric, memory_misses, watching
 from tests.serving import ServerProcess
 
@@ -18,13 +20,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MB = 1_000_000
+NOT_YET = "# TYPE nv_cpu_memory_used_bytes gauge\nnv_cpu_memory_used_bytes 0\n"
 NULL = (sys.executable, "-m", "loadtest.null_server", "--size", "16", "--metrics-port", "0")
 
 
 def seen(amounts: list[float], hours: float) -> dict[str, Any]:
     """What a watch finds that saw these amounts, in MB, evenly over some hours."""
     seconds = [3600 * hours * number / (len(amounts) - 1) for number in range(len(amounts))]
-    return MemoryWatch(MemoryMetric("", "memory"), seconds, [MB * each for each in amounts]).findings()
+    return MemoryWatch(
+        MemoryMetric("", "process_resident_memory_bytes"), seconds, [MB * each for each in amounts]
+    ).findings()
 
 
 def soak(server: ServerProcess, output: Path) -> tuple[int, dict[str, Any]]:
@@ -98,17 +103,37 @@ def test_triton_tells_the_machine_s_memory() -> None:
             pass
 
     assert metric.name == "nv_cpu_memory_used_bytes"
+    assert sentence({"memory": watch.findings()}).startswith("The memory of the server's machine went from ")
     assert watch.bytes == [2048, 2048]
 
 
 @pytest.mark.parametrize(
     ("page", "text"),
-    [("# no memory\n", "tells no memory"), ("<html>no metrics</html>", "no metrics can be read there")],
+    [
+        ("# no memory\n", "tells no memory"),
+        (NOT_YET, "tells no memory"),
+        ("<html>no metrics</html>", "no metrics can be read there"),
+    ],
 )
 def test_what_tells_no_memory_is_no_metrics_address(page: str, text: str) -> None:
     """Another page is told in one line."""
     with served(page) as url, pytest.raises(ValueError, match=text):
         find_metric(url)
+
+
+def test_what_speaks_no_http_is_no_metrics_address() -> None:
+    """The gRPC port, which is easily taken for it, is told in one line, too."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"\0\0\6\4no HTTP\r\n")
+
+        threading.Thread(target=answer, daemon=True).start()
+        with pytest.raises(ValueError, match="is it the server's HTTP address"):
+            find_metric(f"http://127.0.0.1:{server.getsockname()[1]}/metrics")
 
 
 def test_a_metrics_address_that_does_not_answer_is_told_before_any_load() -> None:
