@@ -11,7 +11,7 @@ from loadtest.early_stopping import requests_needed
 from loadtest.intervals import intervals_ms
 from loadtest.percentiles import percentiles_ms
 from loadtest.validity import conditions, doubts
-from loadtest.verdict import MISSED, Verdict, judge_run, overall
+from loadtest.verdict import INVALID, MISSED, Verdict, judge_run, overall
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +76,9 @@ def summarize(
 
 def _verdict(described: Sequence[dict[str, Any]], misses: Sequence[str]) -> Verdict:
     """The verdict on all judged runs, and on what was seen beside them."""
-    judged = [each for each in described if each["judged"]] or described
+    judged = [each for each in described if each["judged"]]
+    if not judged:
+        return Verdict(INVALID, ("it was interrupted before a run that counts",))
     several = len(described) > 1
     reasons = [f"{each['label']}: {reason}" if several else reason for each in judged for reason in each["reasons"]]
     words = [*(each["verdict"] for each in judged), *(MISSED for _ in misses)]

@@ -56,6 +56,14 @@ def test_runs_that_are_not_judged_have_no_say() -> None:
     assert summarize(runs, OBJECTIVE)["verdict"] == "met"
 
 
+def test_without_a_run_that_counts_there_is_no_verdict() -> None:
+    """Somebody who interrupts the look for the peak is not told that the objective is met."""
+    summary = summarize([run([10.0] * 1000, label="peak", judged=False)], OBJECTIVE)
+
+    assert summary["verdict"] == "invalid"
+    assert summary["reasons"] == ["it was interrupted before a run that counts"]
+
+
 def test_a_run_without_answers_can_be_summarized_and_written() -> None:
     """A server that refuses everything gives a summary, too, and it is valid JSON."""
     summary = summarize([run([FAILED] * 10)])
