@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -112,6 +113,13 @@ def test_other_files_are_refused(text: str) -> None:
     """What is no such file is an error that says so."""
     with pytest.raises(ValueError, match="these are no costs that were measured"):
         Costs.from_json(text)
+
+
+def test_members_without_rounds_are_refused(costs: Costs) -> None:
+    """Numbers that cannot be compared are no costs: without the member to compare with, or without another's rounds."""
+    for changes in ({"members": costs.members[1:]}, {"members": ()}, {"served": costs.served | {"ca": []}}):
+        with pytest.raises(ValueError, match="the first member must be 'none', and every one needs its rounds"):
+            replace(costs, **changes)  # type: ignore[arg-type]
 
 
 def test_members_are_counted_and_looked_up() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 NONE = "none"
@@ -99,8 +99,13 @@ class Costs:
     settings: Settings
     machine: dict[str, Any]
     members: tuple[Member, ...]
-    engine: dict[str, list[dict[int, float]]] = field(default_factory=dict)
-    served: dict[str, list[ServedRound]] = field(default_factory=dict)
+    engine: dict[str, list[dict[int, float]]]
+    served: dict[str, list[ServedRound]]
+
+    def __post_init__(self) -> None:
+        names = [member.attention for member in self.members]
+        if names[:1] != [NONE] or not all(self.engine.get(name) and self.served.get(name) for name in names):
+            raise ValueError(f"the first member must be {NONE!r}, and every one needs its rounds")
 
     def to_json(self) -> str:
         """Write everything as one JSON object."""
