@@ -12,7 +12,7 @@ from modeling.calibration import fit_temperature, logits_of, measure_calibration
 from modeling.checkpoint import save_checkpoint
 from modeling.command import InputError, Parser, positive, run, seed
 from modeling.servable import Servable
-from modeling.sources import CIFAR10, read_cifar10, read_images
+from modeling.sources import CIFAR10, read_test_images
 from modeling.weights import load_weights, read_labels
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def calibrate(options: Namespace) -> int:
     if output.suffix != _SUFFIX:
         raise InputError(f"{output} is no {_SUFFIX} file, which alone holds a temperature: give --output FILE{_SUFFIX}")
     network, facts = load_weights(options.model, read_labels(options.labels) if options.labels else None)
-    images = read_cifar10()[1] if options.data == CIFAR10 else read_images(Path(options.data))
+    images = read_test_images(options.data)
     servable = Servable(network, facts)
     halves = [half.with_classes(facts.classes) for half in images.hold_out(0.5, options.seed)]
     (fitted, labels), (others, other_labels) = [half.decode(facts.size, facts.crop_fraction) for half in halves]

@@ -12,8 +12,8 @@ from imaging.evaluation_report import as_object, as_text
 from modeling.command import InputError, Parser, positive, run
 from modeling.evaluation import evaluate
 from modeling.servable import InputForm, Servable
-from modeling.sources import CIFAR10, read_cifar10, read_images
-from modeling.torchscript import load_torchscript
+from modeling.sources import CIFAR10, read_test_images
+from modeling.torchscript import is_torchscript, load_torchscript
 from modeling.weights import BUNDLED, load_weights, read_labels
 
 if TYPE_CHECKING:
@@ -36,8 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def measure(options: Namespace) -> int:
     """Print how often the model is right on all images, decoded and cut as a server does it."""
     model, facts = _load(options.model, read_labels(options.labels) if options.labels else None)
-    images = read_cifar10()[1] if options.data == CIFAR10 else read_images(Path(options.data))
-    images = images.with_classes(facts.classes)
+    images = read_test_images(options.data).with_classes(facts.classes)
     started = time.monotonic()
     evaluation = evaluate(model, facts, images, options.batch_size)
     seconds = time.monotonic() - started
@@ -52,7 +51,7 @@ def measure(options: Namespace) -> int:
 
 def _load(model: str, labels: tuple[str, ...] | None) -> tuple[Callable[[Tensor], Tensor], ModelFacts]:
     """Return a function from decoded pixels to probabilities, and the facts of what is behind it."""
-    if not model.endswith(".pt"):
+    if not is_torchscript(Path(model)):
         network, facts = load_weights(model, labels)
         return Servable(network, facts), facts
     if labels is not None:

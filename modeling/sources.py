@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import tarfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,8 +16,6 @@ from modeling.dataset import DataSet
 from modeling.download import cache_directory, fetch, sha256
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
 CIFAR10 = "cifar10"
@@ -34,6 +33,15 @@ def read_images(source: Path) -> DataSet:
         InputError: It is neither, or a class has no image.
     """
     return DataSet.read(source)
+
+
+def read_test_images(source: str) -> DataSet:
+    """Read the test images of `cifar10`, or else what `read_images` reads.
+
+    Raises:
+        InputError: They cannot be had.
+    """
+    return read_cifar10()[1] if source == CIFAR10 else read_images(Path(source))
 
 
 def read_cifar10(url: str = CIFAR10_URL, digest: str = CIFAR10_SHA256) -> tuple[DataSet, DataSet]:

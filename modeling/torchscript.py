@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+from zipfile import BadZipFile, ZipFile
 
 import torch
 
@@ -31,6 +32,15 @@ def save_torchscript(servable: Servable, facts: ModelFacts, path: Path) -> None:
         frozen = torch.jit.freeze(traced)
         extra = {_FACTS_FILE: facts.to_json(), _FORM_FILE: servable.form.value}
         torch.jit.save(frozen, str(path), _extra_files=extra)
+
+
+def is_torchscript(path: Path) -> bool:
+    """Tell whether a file is a TorchScript module, and not a state dict, which is a zip archive under `.pt`, too."""
+    try:
+        with ZipFile(path) as archive:
+            return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    except (BadZipFile, OSError):
+        return False
 
 
 def load_torchscript(path: Path) -> tuple[Callable[[Tensor], Tensor], ModelFacts, InputForm]:

@@ -134,8 +134,16 @@ def test_refusals(
 
 
 def test_foreign_module(coloured_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A file that is no exported module is refused."""
-    (tmp_path / "model.pt").write_bytes(b"text")
+    """TorchScript that is no exported module is refused."""
+    torch.jit.save(torch.jit.script(torch.nn.Identity()), tmp_path / "model.pt")  # type: ignore[no-untyped-call]
 
     assert main([str(tmp_path / "model.pt"), "--data", str(coloured_folder)]) == 2
-    assert "as TorchScript" in capsys.readouterr().err
+    assert "was not written by this exporter" in capsys.readouterr().err
+
+
+def test_weights_named_like_a_module(coloured_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is in a file decides whether it is read as weights, not its name."""
+    torch.save({"epoch": 3}, tmp_path / "model.pt")
+
+    assert main([str(tmp_path / "model.pt"), "--data", str(coloured_folder)]) == 2
+    assert "holds no state dict" in capsys.readouterr().err
