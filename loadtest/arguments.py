@@ -24,9 +24,6 @@ def add_load_arguments(parser: argparse.ArgumentParser) -> None:
     target.add_argument("--api", choices=("classify", "v2"), help="default: the one that takes the payload")
     target.add_argument("--server-pid", type=int, help="its process: to tell its CPU time, and for --server-cpus")
     target.add_argument("--server-cpus", type=cpus, default=frozenset(), help="cores for the server, for example 0")
-    target.add_argument(
-        "--metrics-url", type=metrics_url, help="HOST:PORT of its metrics: soak tells its memory from them"
-    )
     payload = parser.add_argument_group("what is sent")
     payload.add_argument("--payload", choices=PAYLOADS, help="default: image, or tensors where it takes no images")
     payload.add_argument("--images", nargs="+", default=[], help="files or directories (default: pictures made for it)")

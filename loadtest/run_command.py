@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loadtest.arguments import add_load_arguments, duration, objective, positive
+from loadtest.arguments import add_load_arguments, duration, metrics_url, objective, positive
 from loadtest.conduct import conduct
 from loadtest.replay_file import read_instants
 from loadtest.scenarios import SCENARIOS, Plan
@@ -25,6 +25,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--rate", type=positive, help="requests a second (default 20, or what the scenario finds)")
     parser.add_argument("--duration", type=duration, default=30.0, help="of each run: 30s, 2m (default 30s)")
     parser.add_argument("--schedule", type=Path, metavar="FILE", help="instants to replay: one a line, in seconds")
+    parser.add_argument(
+        "--metrics-url", type=metrics_url, help="HOST:PORT of the server's metrics: soak watches memory"
+    )
     add_load_arguments(parser)
     parser.set_defaults(execute=execute)
 
@@ -42,6 +45,8 @@ def _plan(arguments: argparse.Namespace, scenario: Scenario) -> Plan:
         ValueError: It cannot be measured.
     """
     rate = arguments.rate or scenario.rate
+    if arguments.metrics_url and arguments.scenario != "soak":
+        raise ValueError("--metrics-url is for soak, which alone looks at the server's memory")
     memory = find_metric(arguments.metrics_url) if arguments.metrics_url else None
     instants = read_instants(arguments.schedule)
     plan = Plan(rate, arguments.duration, arguments.seed, objective(arguments), instants, memory)

@@ -13,6 +13,7 @@ from loadtest.reload import reloading
 from loadtest.schedule import SCHEDULES
 from loadtest.server_memory import memory_misses, watching
 from loadtest.session import Interrupted
+from loadtest.target import TargetError
 from loadtest.trace import WRONG_ANSWER
 
 if TYPE_CHECKING:
@@ -186,12 +187,18 @@ def _warm_up_closed(session: Session) -> None:
 
 
 def find_peak(session: Session, plan: Plan) -> float:
-    """Requests a second that the server answers when callers wait for it; the user's rate if one was given."""
+    """Requests a second that the server answers when callers wait for it; the user's rate if one was given.
+
+    Raises:
+        TargetError: It answers none rightly.
+    """
     if plan.rate is not None:
         session.warm_up(plan.rate / 2)
         return plan.rate
     _warm_up_closed(session)
     run = session.closed_loop(_offline_callers(session), PEAK_SECONDS, label="peak", judged=False)
+    if not run.trace.ok.any():
+        raise TargetError(f"no request was answered rightly in {PEAK_SECONDS:g} s in which callers waited for it")
     return float(np.count_nonzero(run.trace.ok)) / run.seconds
 
 
