@@ -89,6 +89,7 @@ def test_an_objective_that_nobody_can_meet_is_missed(image_server: str, tmp_path
         (["poisson", "--cpus", "9999"], "no core 9999"),
         (["poisson", "--server-cpus", "0"], "needs --server-pid"),
         (["poisson", "--server-pid", "999999999"], "no process 999999999"),
+        (["poisson", "--metrics-url", "127.0.0.1:1"], "--metrics-url is for soak"),
     ],
 )
 def test_bad_input_is_one_clear_line_before_any_load(arguments: list[str], text: str) -> None:
@@ -125,8 +126,8 @@ def test_a_search_that_its_time_does_not_allow_is_told_before_any_load() -> None
 
 def test_a_search_whose_time_runs_out_says_what_it_found(tmp_path: Path) -> None:
     """It ends in time, is no verdict on the server, and tells the reason first."""
-    plan = ["--payload", "uint8", "--rate", "400", "--objective", "20ms", "--percentile", "90", "--deadline", "1s"]
-    plan += ["--probe", "1s", "--confirm", "1s", "--confirmations", "1", "--time", "11s", "--output", str(tmp_path)]
+    plan = ["--payload", "uint8", "--rate", "400", "--objective", "5ms", "--percentile", "90", "--deadline", "1s"]
+    plan += ["--probe", "1s", "--confirm", "1s", "--confirmations", "1", "--time", "18s", "--output", str(tmp_path)]
     with null_server("--size", "16", "--service", "constant:10ms") as url:
         finished = search("--url", url, *plan)
 
@@ -134,7 +135,7 @@ def test_a_search_whose_time_runs_out_says_what_it_found(tmp_path: Path) -> None
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["findings"]["out_of_time"]
     assert summary["findings"]["probed"]
-    assert summary["reasons"][0].startswith("the time of 0.183 min ran out before a rate was confirmed; no rate")
+    assert summary["reasons"][0].startswith("the time of 0.3 min ran out before a rate was confirmed; no rate")
     assert summary["reasons"][0] in finished.stdout
     assert (tmp_path / "report.md").read_text(encoding="utf-8").startswith("# No verdict: the time of ")
 
