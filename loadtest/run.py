@@ -35,7 +35,7 @@ class Run:
     Attributes:
         label: What distinguishes it within its scenario, for example "90 % of the peak".
         trace: Its requests; the warm-up is not among them.
-        seconds: For how long requests were due: the schedule's length, not its last instant.
+        seconds: For how long requests were due: the schedule's length, not its last instant, or until an interruption.
         conditions: What the client's machine did meanwhile.
         rate: Requests a second that were to be offered; None for a closed loop.
         concurrency: Callers of a closed loop; None for a schedule.

@@ -38,12 +38,16 @@ Watch: TypeAlias = "Callable[[NDArray[np.void], float], bool]"
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What the senders did: the trace, the CPU share of the busiest, how far the clocks drifted, whether cut short."""
+    """What the senders did: the trace, the CPU share of the busiest, how far the clocks drifted, whether cut short.
+
+    `cut_seconds` is the instant from which on nothing more was due, as somebody asked to stop; None where nobody did.
+    """
 
     trace: Trace
     cpu: float
     clock_drift: float
     stopped: bool
+    cut_seconds: float | None = None
 
 
 class Senders:
@@ -117,6 +121,7 @@ class Senders:
             cpu=max(report.cpu_seconds / max(report.steady_seconds, 1e-9) for report in reports),
             clock_drift=max(abs(report.wall_seconds - report.steady_seconds) for report in reports) / max(steady, 1e-9),
             stopped=any(report.stopped for report in reports),
+            cut_seconds=cut,
         )
 
     def _wait(

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from loadtest.workload import Workload
 
 _PROBE_LEAD_SECONDS = 2.0
+_LEAST_SECONDS = 1e-3  # of a run that was stopped before it began
 _Result = TypeVar("_Result")
 
 
@@ -197,6 +198,7 @@ class Session:
         done = replace(
             run,
             trace=due_after(sent.trace, lead_seconds),
+            seconds=_seconds(run.seconds, sent.cut_seconds, lead_seconds),
             conditions=Conditions(sent.cpu, host.steal(), sent.clock_drift, self._options.ceiling_rate),
             kinds=self.workload.kinds,
             images=tuple(message.images for message in messages),
@@ -235,6 +237,11 @@ class Session:
             return not self._interrupted
 
         return watch
+
+
+def _seconds(planned: float, cut: float | None, lead: float) -> float:
+    """For how long requests were due; rates are told of that, also where a run was cut short."""
+    return planned if cut is None else min(planned, max(cut - lead, _LEAST_SECONDS))
 
 
 def _cpu_ms(before: float | None, after: float | None, answers: int) -> float | None:

@@ -171,6 +171,7 @@ def test_an_interrupted_run_still_says_what_it_saw(image_server: str, tmp_path: 
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["partial"]
     assert summary["requests"] >= 20
+    assert summary["offered_rate"] > 10  # of 50, in the time until then and not in an hour
     assert summary["errors"] == {}
     assert "interrupted" in output
     assert "Traceback" not in errors

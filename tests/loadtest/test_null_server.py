@@ -124,6 +124,8 @@ def test_a_run_that_is_stopped_keeps_what_was_sent() -> None:
         again = senders.open_loop(constant(50, 0.2), lambda _rows, _elapsed: True)
 
     assert sent.stopped
+    assert sent.cut_seconds is not None
+    assert np.nanmax(sent.trace.due) <= sent.cut_seconds
     assert 20 < len(sent.trace) < 15_000
     assert sent.trace.ok.all()
     assert len(again.trace) == 10
