@@ -16,6 +16,7 @@ from modeling.weights import BUNDLED
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from enum import StrEnum
 
 _USUAL = Fresh()
 _FRESH_OPTIONS = tuple(field.name for field in fields(Fresh))
@@ -36,21 +37,16 @@ def export_parser(program: str) -> Parser:
         " ONNX with _onnx)",
     )
     add("--model-repository", type=Path, default=Path("model_repository"), help="folder to write to")
-    add(
-        "--input",
-        choices=[form.value for form in InputForm],
-        default="uint8",
-        help="uint8 NHWC or float32 NCHW, 0 to 1",
-    )
+    add("--input", choices=_values(InputForm), default="uint8", help="uint8 NHWC or float32 NCHW, 0 to 1")
     add(
         "--format",
-        choices=[model_format.value for model_format in ModelFormat],
+        choices=_values(ModelFormat),
         default="torchscript",
         help="torchscript, or onnx, which of the servers only Triton runs",
     )
     add(
         "--precision",
-        choices=[precision.value for precision in Precision],
+        choices=_values(Precision),
         default="fp32",
         help="what the network computes in; bf16 is fast where the processor has its instructions",
     )
@@ -73,12 +69,21 @@ def export_parser(program: str) -> Parser:
     )
     add("--max-batch-size", type=positive, default=8, help="the most images in one batch")
     add("--version", type=positive, default=1, help="the model's version")
-    made = parser.add_argument_group("with --weights fresh")
-    made.add_argument("--network", choices=NETWORKS, help=f"the network (default: {_USUAL.network})")
-    made.add_argument("--attention", choices=ATTENTION, help=f"in its blocks (default: {_USUAL.attention})")
-    made.add_argument("--width", type=positive_number, help=f"multiplies its channels (default: {_USUAL.width})")
-    made.add_argument("--seed", type=seed, help=f"of the weights (default: {_USUAL.seed})")
+    _add_fresh(parser)
     return parser
+
+
+def _values(kind: type[StrEnum]) -> list[str]:
+    return [each.value for each in kind]
+
+
+def _add_fresh(parser: Parser) -> None:
+    """Add the options of `Fresh`; each is None unless it is given."""
+    add = parser.add_argument_group("with --weights fresh").add_argument
+    add("--network", choices=NETWORKS, help=f"the network (default: {_USUAL.network})")
+    add("--attention", choices=ATTENTION, help=f"in its blocks (default: {_USUAL.attention})")
+    add("--width", type=positive_number, help=f"multiplies its channels (default: {_USUAL.width})")
+    add("--seed", type=seed, help=f"of the weights (default: {_USUAL.seed})")
 
 
 def fresh(options: Namespace) -> Fresh | None:
