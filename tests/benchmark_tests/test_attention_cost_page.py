@@ -61,6 +61,13 @@ def test_a_cost_within_the_noise_is_not_claimed(costs: Costs) -> None:
     assert first.endswith("In these rounds what was measured cannot be told from nothing.")
 
 
+def test_a_cost_that_is_no_more_than_counted(costs: Costs) -> None:
+    """Where the multiply-adds explain what was measured, the page says so, and still what became of the quoted cost."""
+    engine = costs.engine | {"ca": [{1: 10.2, 4: 8.0}, {1: 20.4, 4: 16.0}]}
+    first = sentences(Comparison(replace(costs, engine=engine)))[0]
+    assert first.endswith('no more than that: the "+0.03 ms" that is quoted is +0.300 ms here.')
+
+
 def test_without_coordinate_attention_nothing_is_said_of_it(costs: Costs) -> None:
     """Any members will do."""
     others = Comparison(replace(costs, members=costs.members[:2]))

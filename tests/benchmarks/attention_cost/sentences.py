@@ -57,15 +57,17 @@ def _promise(found: Compared, base: Compared, base_ms: float, more: Spread) -> I
         f'Its paper promises "nearly no computational overhead" and counts multiply-adds: {number(extra / _MILLION)} M'
         f" more here, {100 * share:+.1f} %, which at the speed of the other ones would be {counted_ms:+.2f} ms."
     )
+    quoted = f'the "+{_QUOTED_MS:g} ms" that is quoted is {more.middle(signed=True)} ms here'
     if more.low <= 0 <= more.high:
         yield "In these rounds what was measured cannot be told from nothing."
     elif more.median > counted_ms > 0:
         yield (
             f"What was measured is {number(more.median / counted_ms)} times that, since means, gates and normalisation"
             " multiply little but read and write whole activations:"
-            f' the "+{_QUOTED_MS:g} ms" that is quoted is {more.middle(signed=True)} ms here,'
-            f" {number(more.median / _QUOTED_MS)} times as much."
+            f" {quoted}, {number(more.median / _QUOTED_MS)} times as much."
         )
+    else:
+        yield f"What was measured is no more than that: {quoted}."
 
 
 def _accuracy(comparison: Comparison) -> Iterator[str]:
