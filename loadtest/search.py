@@ -7,8 +7,8 @@ meet the objective, too. Waits of neighbours in a queue are alike, so that short
 requests say: the confirmations are longer.
 
 A rate that the client cannot measure bounds the search from above as one that misses does. The answer then is the
-highest rate below it, and says that the deployment carries at least so much. Time bounds it, too: what is left of it is
-kept for confirmations, so that a rate is narrowed down less closely rather than not confirmed.
+highest rate below it, and says that the deployment carries at least so much. Time bounds it, too: what
+guards and confirmations take is kept, so that a rate is narrowed down less closely rather than not confirmed.
 """
 
 from __future__ import annotations

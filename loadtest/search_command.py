@@ -31,10 +31,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add the command `search`."""
     parser = commands.add_parser("search", help="find the highest rate that meets --objective")
     parser.add_argument("--rate", type=positive, help="where to begin (default: half of what a closed loop reaches)")
-    parser.add_argument("--at-least", type=positive, default=_USUAL.lowest_rate, help="requests a second to carry")
+    parser.add_argument(
+        "--at-least", type=positive, default=_USUAL.lowest_rate, help="search nothing below (default %(default)s/s)"
+    )
     parser.add_argument("--resolution", type=_ratio, default=_USUAL.resolution, help="of the answer (default 1.05)")
     parser.add_argument("--probe", type=duration, default=_USUAL.least_seconds, help="length of a probe (default 10s)")
-    parser.add_argument("--most", type=duration, default=_USUAL.most_seconds, help="time for one rate (default 2m)")
+    parser.add_argument("--most", type=duration, default=_USUAL.most_seconds, help="at one rate, in all (default 2m)")
     parser.add_argument("--time", type=duration, default=_USUAL.time_seconds, help="for all of it (default 20m)")
     parser.add_argument(
         "--confirm", type=duration, default=_USUAL.confirm_seconds, help="least length of each (default 30s)"
