@@ -109,8 +109,8 @@ def _save_model(path: Path, trainer: Trainer, facts: ModelFacts, pixels: Tensor,
 
 
 def _extend_curve(path: Path, epoch: int, size: int, accuracy: float) -> None:
-    """Add what an epoch, counted from 1, came to; a run that begins begins a new file."""
-    if epoch == 1:
+    """Add what an epoch, counted from 1, came to; a run that begins, or has no file yet, begins a new one."""
+    if epoch == 1 or not path.exists():
         path.write_text("epoch,size,accuracy\n", encoding="utf-8")
     with path.open("a", encoding="utf-8") as file:
         file.write(f"{epoch},{size},{accuracy:.4f}\n")

@@ -98,7 +98,10 @@ def test_interrupted_command(coloured_folder: Path, tmp_path: Path) -> None:
 
 
 def test_resumed_command(coloured_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A command that a signal stops in the middle of an epoch and that is resumed writes the same weights."""
+    """A command that a signal stops in the middle of an epoch and that is resumed writes the same weights and curve.
+
+    Where the curve so far is not there, as of a run that is older than curves, what follows still has its heading.
+    """
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     few = ["--epochs", "3"]
     assert main(options(coloured_folder, whole, *few)) == 0
@@ -113,8 +116,11 @@ def test_resumed_command(coloured_folder: Path, tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(Trainer, "train_step", interrupted_step)
     assert main(options(coloured_folder, cut, *few)) == INTERRUPTED
     monkeypatch.undo()
+    (cut / "curve.csv").unlink()
     assert main(options(coloured_folder, cut, *few, "--resume")) == 0
 
+    heading, _, *rest = (whole / "curve.csv").read_text().splitlines()
+    assert (cut / "curve.csv").read_text().splitlines() == [heading, *rest]
     assert (cut / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
 
 
