@@ -45,6 +45,13 @@ def test_ratios_are_taken_within_rounds() -> None:
     assert spread([]) is None
 
 
+@pytest.mark.parametrize(("count", "beyond"), [(1, 0), (5, 0), (6, 0), (9, 1), (15, 3), (100, 39)])
+def test_interval_of_the_median_is_that_of_the_sign_test(count: int, beyond: int) -> None:
+    """So many of the least and of the greatest values, as tables of the sign test have it, are outside of it."""
+    found = Spread(tuple(float(value) for value in range(count, 0, -1)))
+    assert (found.low, found.high) == (1 + beyond, count - beyond)
+
+
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
@@ -56,7 +63,7 @@ def test_ratios_are_taken_within_rounds() -> None:
     ],
 )
 def test_spread_is_written_with_as_many_decimals_as_its_median(values: tuple[float, ...], expected: str) -> None:
-    """Median and range can be compared at a glance."""
+    """Median and interval can be compared at a glance."""
     assert Spread(values).text() == expected
 
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 NETWORK_NAMES = {"mobilenetv2": "MobileNetV2", "mobilenext": "MobileNeXt", "shufflenetv2": "ShuffleNetV2"}
 
 _HOW_TO_READ = (
-    "Numbers are medians over the rounds, with the least and the greatest in brackets;"
-    " ratios are taken within each round."
+    "Numbers are medians over the rounds, with their 95 % interval in brackets (of fewer than six rounds: the least and"
+    " the greatest); ratios are taken within each round."
 )
 
 

@@ -104,7 +104,7 @@ def _panels(comparison: Comparison) -> Iterator[Panel]:
 
 def _footnote(height: float) -> Iterator[Markup]:
     text = (
-        "Dots: median of the rounds; whiskers: least and greatest; \N{MULTIPLICATION SIGN}: median ratio to none in the"
-        " same round; dotted: none. Top-1 on ImageNet as the paper has it."
+        "Dots: median of the rounds; whiskers: its 95 % interval (of fewer than six rounds: all);"
+        " \N{MULTIPLICATION SIGN}: median ratio to none in the same round; dotted: none. Top-1: the paper's."
     )
     yield element("text", text, x=_NAMES, y=height - 16, class_="muted")

@@ -1,4 +1,4 @@
-"""Several rounds of one number: their median, and from where to where they go."""
+"""Several rounds of one number: their median, and from where to where it may be."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _DIGITS = 3  # that count, of a median
+_DOUBT = 0.05  # that the interval does not hold the median
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,20 +31,32 @@ class Spread:
 
     @property
     def low(self) -> float:
-        """The least."""
-        return min(self.values)
+        """The lower end of the median's 95 % interval; the least value where they are too few for one."""
+        return sorted(self.values)[self._beyond]
 
     @property
     def high(self) -> float:
-        """The greatest."""
-        return max(self.values)
+        """The upper end, likewise: one round that the machine spoilt does not move it."""
+        return sorted(self.values)[-1 - self._beyond]
+
+    @property
+    def _beyond(self) -> int:
+        """How many values are left out at either end.
+
+        A value is above its distribution's median as often as a coin shows heads, whatever that distribution is.
+        """
+        count = len(self.values)
+        doubt, beyond = 2 * 0.5**count, 0
+        while (doubt := doubt + 2 * math.comb(count, beyond + 1) * 0.5**count) <= _DOUBT:
+            beyond += 1
+        return beyond
 
     def middle(self, *, signed: bool = False) -> str:
         """The median with three digits that count; `signed` puts a + before it, too."""
         return self._written(self.median, signed=signed)
 
     def text(self, *, signed: bool = False) -> str:
-        """The median, and where there are several rounds the range in brackets, to as many decimals."""
+        """The median, and where there are several rounds the interval in brackets, to as many decimals."""
         middle = self.middle(signed=signed)
         if len(self.values) == 1:
             return middle
