@@ -73,7 +73,7 @@ def _measure(options: argparse.Namespace) -> Costs:
 def _machine(options: argparse.Namespace) -> dict[str, Any]:
     """On what it is measured, but for the machine's name."""
     told: dict[str, Any] = environment(Target("", "", "", "uint8", ()), options)
-    return {name: value for name, value in told["environment"].items() if name != "host"} | {"ended": told["written"]}
+    return {name: value for name, value in told["environment"].items() if name != "host"} | {"began": told["written"]}
 
 
 def _attentions(text: str) -> list[str]:
