@@ -27,7 +27,7 @@ def test_bundled_weights() -> None:
 
     assert sum(parameter.numel() for parameter in network.parameters()) == 3_950_648 - 990 * 1281
     assert facts.classes[:2] == ("airplane", "automobile")
-    assert (len(facts.classes), facts.size, facts.crop_fraction) == (10, 64, 1.0)
+    assert (len(facts.classes), facts.size, facts.enlargement, facts.crop_fraction) == (10, 32, 3, 1.0)
     assert facts.accuracy_images == 5000
     assert BUNDLED_FILE.stat().st_size < 7e6
 
