@@ -11,6 +11,7 @@ from modeling.command import InputError
 from modeling.download import cache_directory, fetch, git_blob_id
 from modeling.facts import ModelFacts
 from modeling.recognition import recognise
+from modeling.torchscript import is_torchscript
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -88,8 +89,10 @@ def read_labels(path: Path) -> tuple[str, ...]:
         labels = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines())
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read labels from {path} ({error})") from None
-    if not labels or not all(labels):
-        raise InputError(f"{path} must have one label in each line")
+    if not labels:
+        raise InputError(f"{path} has no labels")
+    if "" in labels:
+        raise InputError(f"{path} must have one label in each line, and line {labels.index('') + 1} is empty")
     return labels
 
 
@@ -100,6 +103,10 @@ def _path(source: str) -> Path:
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], ModelFacts | None]:
+    if not path.is_file():
+        raise InputError(f"{path} {'is a directory' if path.is_dir() else 'does not exist'}: give a file of weights")
+    if is_torchscript(path):
+        raise InputError(f"{path} is an exported module: give the weights that it was made of")
     return load_checkpoint(path) if path.suffix == ".safetensors" else (load_state_file(path), None)
 
 

@@ -41,7 +41,7 @@ class ImageInput:
                 return cls(spec.dims[0], spec.dims[1], config.crop_fraction, channels_first=False)
             if spec.datatype == "FP32" and spec.dims[0] == _CHANNELS:
                 return cls(spec.dims[1], spec.dims[2], config.crop_fraction, channels_first=True)
-        raise InvalidRequest(f"model '{config.name}' does not classify images")
+        raise InvalidRequest(f"model '{config.name}' does not classify images given as pixels; name one that does")
 
 
 class ImageDecoder:

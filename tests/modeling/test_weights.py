@@ -14,6 +14,8 @@ from modeling.command import InputError
 from modeling.export import main as export
 from modeling.facts import ModelFacts
 from modeling.network import MobileNetV2
+from modeling.servable import Servable
+from modeling.torchscript import save_torchscript
 from modeling.weights import BUNDLED_FILE, IMAGENET_LABELS_FILE, load_weights, read_labels
 from tests.modeling import authors_network
 
@@ -158,10 +160,24 @@ def test_nothing_is_exported(
     assert not (tmp_path / "repository").exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"a\n\nb\n", b"\xff\xfe"])
-def test_broken_labels(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "has no labels"), (b"a\n\nb\n", "line 2 is empty"), (b"\xff\xfe", "cannot read labels")],
+)
+def test_broken_labels(tmp_path: Path, content: bytes, message: str) -> None:
     """A file of labels has one in each line."""
     (tmp_path / "labels.txt").write_bytes(content)
 
-    with pytest.raises(InputError, match="labels"):
+    with pytest.raises(InputError, match=message):
         read_labels(tmp_path / "labels.txt")
+
+
+def test_exported_module_is_no_file_of_weights(tmp_path: Path) -> None:
+    """A module that was exported is told from a state dict, although both are archives; so is its directory."""
+    facts = ModelFacts(("a", "b"), 32, width=0.1)
+    save_torchscript(Servable(facts.build(), facts), facts, tmp_path / "model.pt")
+
+    with pytest.raises(InputError, match="is an exported module"):
+        load_weights(str(tmp_path / "model.pt"))
+    with pytest.raises(InputError, match="is a directory"):
+        load_weights(str(tmp_path))
