@@ -36,7 +36,7 @@ def sentence(findings: dict[str, Any]) -> str:
 def table(findings: dict[str, Any]) -> Table:
     """The same in numbers; without rows where nothing is known."""
     found = findings.get("memory")
-    head = ("", "at the begin, MB", "at the end, MB", "growth, MB an hour", "at most", "")
+    head = ("", "at the start, MB", "at the end, MB", "growth, MB an hour", "at most", "")
     if found is None or found["begin_bytes"] is None:
         return Table("", head, ())
     told = found["growth_bytes_per_hour"] is not None

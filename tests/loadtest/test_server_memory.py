@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from loadtest.report.memory import sentence
+from loadtest.report.memory import sentence, table
 from loadtest.server_memory import MemoryMetric, MemoryWatch, find_metric, memory_misses, watching
 from tests.serving import ServerProcess
 
@@ -64,6 +64,14 @@ def test_growth_is_told_by_the_hour(amounts: list[float], hours: float, growth: 
     assert found["least_seconds"] == pytest.approx(3600 * 16 * 2**20 / (30 * MB))
     assert found["grows"] == bool(misses)
     assert len(memory_misses(found)) == misses
+
+
+def test_a_report_tells_the_memory_at_the_start_and_at_the_end() -> None:
+    """The table has a column for each, in megabytes."""
+    found = table({"memory": seen([100, 100, 100, 100], 1)})
+
+    assert found.head[1:3] == ("at the start, MB", "at the end, MB")
+    assert found.rows[0][1:3] == ("100", "100")
 
 
 def test_the_real_server_tells_its_memory(image_server_process: ServerProcess, tmp_path: Path) -> None:
