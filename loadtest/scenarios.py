@@ -84,7 +84,9 @@ def _scheduled(name: str) -> Callable[[Session, Plan], Findings]:
         rate = _rate(plan)
         session.warm_up(rate)
         due = SCHEDULES[name](rate, plan.seconds, plan.seed)
-        session.open_loop(due, plan.seconds, label=name, seed=plan.seed)
+        # Not the rate that the seed drew: results of several seeds are to be compared.
+        meant = schedule.mean_rate(name, rate)
+        session.open_loop(due, plan.seconds, label=name, rate=meant, seed=plan.seed)
         return {}
 
     return run

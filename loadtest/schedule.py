@@ -102,3 +102,9 @@ SCHEDULES: dict[str, Callable[[float, float, int], Schedule]] = {
     "ramp": ramp,
 }
 """Schedules of a rate (requests a second), a length (seconds) and a seed."""
+_MEAN_SHARES = {"step": (_STEPS + 1) / (2 * _STEPS), "ramp": 0.5}  # of the rate; the others have it as their mean
+
+
+def mean_rate(name: str, rate: float) -> float:
+    """Requests a second that a schedule of `rate` means on average, whatever its seed draws; `name` in SCHEDULES."""
+    return rate * _MEAN_SHARES.get(name, 1.0)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.schedule import SCHEDULES, burst, phases, poisson, replay
+from loadtest.schedule import SCHEDULES, burst, mean_rate, phases, poisson, replay
 
 RATES = st.floats(0.5, 500)
 SECONDS = st.floats(0.1, 20)
@@ -28,6 +28,7 @@ def test_a_schedule_has_its_rate(name: str, share: float) -> None:
     """The number of arrivals is what the rate gives: on average all of it, three fifths for steps, half for a ramp."""
     expected = 100 * 200 * share
 
+    assert mean_rate(name, 100) == pytest.approx(100 * share)
     assert len(SCHEDULES[name](100, 200, 7)) == pytest.approx(expected, abs=4 * expected**0.5)
 
 
