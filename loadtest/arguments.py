@@ -38,7 +38,7 @@ def add_load_arguments(parser: argparse.ArgumentParser) -> None:
     sending.add_argument("--compare-every", type=int, help="of how many answers one is held against that at rest")
     sending.add_argument("--no-calibration", action="store_true", help="do not measure what this client can send")
     result = parser.add_argument_group("what it says")
-    result.add_argument("--objective", type=duration, metavar="TIME", help="to meet, for example 100ms")
+    result.add_argument("--objective", type=limit, metavar="TIME", help="to meet, for example 100ms")
     result.add_argument("--percentile", type=percentile, default=0.99, help="that meets it (default 99)")
     result.add_argument("--output", type=Path, metavar="DIR", help="for the report and its data")
     result.add_argument("--metrics-port", type=port, help="serve loadgen_* metrics there, for example 9103")
@@ -81,6 +81,14 @@ def duration(text: str) -> float:
         if number != text and number.replace(".", "", 1).isdigit():
             return positive(number) * factor
     return positive(text)
+
+
+def limit(text: str) -> float:
+    """A time above 0 with its unit, in seconds: whether a bare 100 means `100ms` or `100s` is not guessed."""
+    value = duration(text)
+    if not text.endswith(tuple(_UNITS)):
+        raise argparse.ArgumentTypeError(f"needs a unit: {text}ms or {text}s?")
+    return value
 
 
 def duration_or_none(text: str) -> float:

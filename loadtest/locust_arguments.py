@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from loadtest.arguments import duration, duration_or_none, percentile, port, positive, whole
+from loadtest.arguments import duration, duration_or_none, limit, percentile, port, positive, whole
 from loadtest.target import PAYLOADS
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser, **_more: Any) -> None:
     group.add_argument("--deadline", type=duration, default=10.0, help="of each request (default 10s)")
     group.add_argument("--most-in-flight", type=whole, default=500, help="of a process; more are dropped (default 500)")
     group.add_argument("--warm-up", type=duration_or_none, default=5.0, help="time that does not count (default 5s)")
-    group.add_argument("--objective", type=duration, metavar="TIME", help="decides on the exit code, e.g. 100ms")
+    group.add_argument("--objective", type=limit, metavar="TIME", help="decides on the exit code, e.g. 100ms")
     group.add_argument("--percentile", type=percentile, default=0.99, help="that meets it (default 99)")
     # No Path: the master sends its options to the workers as plain values.
     group.add_argument("--output", metavar="DIR", help="for summary.json and each request's times")

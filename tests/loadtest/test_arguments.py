@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from loadtest.arguments import cpus, duration, duration_or_none, percentile, port, sizes
+from loadtest.arguments import cpus, duration, duration_or_none, limit, percentile, port, sizes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         (duration, "1h", 3600.0),
         (duration, "3", 3.0),
         (duration_or_none, "0", 0.0),
+        (limit, "100ms", 0.1),
         (percentile, "99", 0.99),
         (percentile, "p99.9", 0.999),
         (port, "0", 0),
@@ -36,6 +37,7 @@ def test_values_are_read(read: Callable[[str], Any], text: str, value: object) -
     ("read", "text"),
     [
         *((duration, text) for text in ("", "s", "-1s", "0s", "nan", "inf", "1x")),
+        *((limit, text) for text in ("100", "0.1", "1e3", "0ms", "ms")),
         *((percentile, text) for text in ("100", "0", "p")),
         *((port, text) for text in ("65536", "-1", "a")),
         *((sizes, text) for text in ("", "0", "1,,2")),
