@@ -59,14 +59,15 @@ def _table(runs: list[dict[str, Any]]) -> list[str]:
 
 def _verdict(summary: dict[str, Any]) -> str:
     objective, reasons = summary["objective"], summary["reasons"]
+    first = ""
     if summary["scenario"] == "search":  # which has told its reasons
-        reasons = []
+        first, reasons = "".join(f": {reason}" for reason in reasons[:1]), []
     said = "".join(f"\n  {reason}" for reason in reasons)
     promise = (
         f"objective: p{objective['quantile'] * 100:g} of at most {objective['limit_ms']:g} ms: " if objective else ""
     )
     if summary["verdict"] == "invalid":
-        return f"{promise}invalid: this says little about the server{', as' if said else ''}{said}"
+        return f"{promise}invalid: this says little about the server{first}{', as' if said else ''}{said}"
     if summary["verdict"] == "missed":
         return f"{promise}missed{said}"
     return f"{promise}met" if objective else "valid: nothing but the server was measured"

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _USUAL = SearchSettings(first_rate=1.0)
 _FIRST_SHARE = 0.5  # of what the server answers when callers wait for it
+_IN_MINUTES = 120.0  # seconds, from which a time is told so
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -102,7 +103,7 @@ def _verdict(result: SearchResult, time_seconds: float) -> Verdict:
         return Verdict(MET)
     if result.out_of_time:
         met = f"{result.met_rate:.4g}/s met" if result.met_rate else "no rate that was probed met"
-        text = f"the time of {time_seconds / 60:.3g} min ran out before a rate was confirmed; {met} the objective"
+        text = f"the time of {_time_text(time_seconds)} ran out before a rate was confirmed; {met} the objective"
         spoiled = (f"the last run did not measure the server: {result.spoiled}",) if result.spoiled else ()
         return Verdict(INVALID, (text, *spoiled))
     if limit := result.client_limit:
@@ -127,6 +128,10 @@ def _tell(probed: ProbedRate) -> None:
     if probed.client_limit:
         found = f"this client cannot measure it: {probed.client_limit}"
     print(f"{probed.purpose:>7} {probed.rate:8.4g}/s: {found}", file=sys.stderr, flush=True)
+
+
+def _time_text(seconds: float) -> str:
+    return f"{seconds / 60:.3g} min" if seconds >= _IN_MINUTES else f"{seconds:.3g} s"
 
 
 def _ratio(text: str) -> float:

@@ -25,7 +25,11 @@ def carried_rate(summary: dict[str, Any]) -> float | None:
 
 
 def shown_run(summary: dict[str, Any]) -> int:
-    """The number of the run that a report tells most of: the last one at the rate that is carried, or the headline."""
-    rate = carried_rate(summary)
+    """The number of the run that a report tells most of: the last one at the rate that is carried, or the headline.
+
+    Where a search ended before it confirmed one, that is the highest rate that met the objective.
+    """
+    rate = carried_rate(summary) or summary["findings"].get("met_rate")
     found = [number_ for number_, run in enumerate(summary["runs"]) if rate is not None and run["rate"] == rate]
-    return found[-1] if found else int(summary["headline"])
+    met = [number_ for number_ in found if summary["runs"][number_]["verdict"] == MET]
+    return (met or found or [int(summary["headline"])])[-1]

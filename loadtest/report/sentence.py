@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from loadtest.report import memory
-from loadtest.report.carried import border, carried_rate
+from loadtest.report.carried import border, carried_rate, shown_run
 from loadtest.report.numbers import milliseconds, number, percentile, promised, share
 from loadtest.verdict import INVALID, MET
 
@@ -37,7 +37,10 @@ def state(summary: dict[str, Any]) -> Statement:
     details = [] if verdict == MET else _some(summary["reasons"])
     if verdict == INVALID:
         sentence = _no_verdict(summary)
-        details = [*(each for each in details if each not in sentence), f"What was seen nevertheless: {_seen(summary)}"]
+        details = [
+            *(each for each in details if each not in sentence),
+            f"What was seen nevertheless: {_nevertheless(summary)}",
+        ]
     else:
         tell = _SCENARIOS.get(summary["scenario"], _promise if summary["objective"] else _seen)
         sentence, more = tell(summary), _confidence(summary)
@@ -95,20 +98,28 @@ def _no_verdict(summary: dict[str, Any]) -> str:
     return f"no verdict: {summary['reasons'][0]}" if summary["reasons"] else "no verdict"
 
 
-def _load(summary: dict[str, Any]) -> str:
-    run = summary["runs"][summary["headline"]]
+def _load(run: dict[str, Any]) -> str:
     if run["concurrency"] is not None:
         callers = run["concurrency"]
         return f"{callers} {'caller that waits' if callers == 1 else 'callers that wait'} for each answer"
-    return f"{number(summary['offered_rate'])} requests/s"
+    return f"{number(run['offered_rate'])} requests/s"
+
+
+def _nevertheless(summary: dict[str, Any]) -> str:
+    """What a result without a verdict saw: a search at the best rate, as its last one may be far beyond."""
+    return _seen_in(summary["runs"][shown_run(summary)]) if summary["scenario"] == "search" else _seen(summary)
 
 
 def _seen(summary: dict[str, Any]) -> str:
-    latency = summary["latency_ms"]
+    return _seen_in(summary["runs"][summary["headline"]])
+
+
+def _seen_in(run: dict[str, Any]) -> str:
+    latency = run["latency_ms"]
     told = [f"{text} {milliseconds(latency[name])}" for name, text in (("p50", "p50"), ("p99", "p99")) if latency[name]]
-    failed = sum(summary["errors"].values()) + summary["dropped"]
-    told += [f"{number(failed)} of {number(summary['requests'])} requests without a right answer"] if failed else []
-    return f"at {_load(summary)}, {', '.join(told) or 'nothing that could be told'}"
+    failed = sum(run["errors"].values()) + run["dropped"]
+    told += [f"{number(failed)} of {number(run['requests'])} requests without a right answer"] if failed else []
+    return f"at {_load(run)}, {', '.join(told) or 'nothing that could be told'}"
 
 
 def _promise(summary: dict[str, Any]) -> str:

@@ -150,7 +150,7 @@ def _holds(name: str, runs: Sequence[dict[str, Any]]) -> str:
 
 def probed(found: dict[str, Any]) -> Table:
     """How a search came to its answer, in the order of its steps."""
-    purposes = {"find": "looked for", "guard": "looked below the answer", "confirm": "confirmed"}
+    purposes = {"find": "to find", "guard": "below the answer", "confirm": "to confirm"}
     rows = []
     for number_, each in enumerate(found.get("probed", ()), 1):
         answer = "client's limit" if each.get("client_limit") else each["decision"]

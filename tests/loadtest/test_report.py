@@ -17,7 +17,7 @@ from loadtest.objective import Objective
 from loadtest.report import write_report
 from loadtest.server_statistics import ServerSplit
 from loadtest.summary import summarize
-from loadtest.verdict import MET, Verdict
+from loadtest.verdict import INVALID, MET, Verdict
 from tests.loadtest.traces import DROPPED, FAILED, run
 
 if TYPE_CHECKING:
@@ -122,7 +122,20 @@ def test_a_search_says_what_the_deployment_carries(tmp_path: Path) -> None:
     assert "Confirmed by 3 runs" in top
     assert "88 requests/s did not meet it" in top
     assert "99 % of all requests are answered rightly within 100 ms of the instant they were due" in top
-    assert text(page).count("84.4confirmed5,0003met") == 3
+    assert text(page).count("84.4to confirm5,0003met") == 3
+
+
+def test_a_search_without_an_answer_shows_the_highest_rate_that_met(tmp_path: Path) -> None:
+    """Its last run may have missed: what was seen where the objective was met is told, and the reason last."""
+    rates = {20.0: 10.0, 28.0: 15.0, 40.0: 700.0}
+    runs = [run([ms] * 2000, rate=rate, seconds=2000 / rate, label=f"{rate:g}/s") for rate, ms in rates.items()]
+    reason = "the time of 100 s ran out before a rate was confirmed; 28/s met the objective"
+    fields = {"findings": {"rate": None, "met_rate": 28.0}, "verdict": Verdict(INVALID, (reason,))}
+    summary, page = report(tmp_path, runs, scenario="search", **fields)
+
+    assert "What was seen nevertheless: at 28 requests/s, p50 15 ms" in text(page.find("body/main/*[1]"))  # type: ignore[arg-type]
+    assert "In the run “28/s”" in text(page)
+    assert describe(summary).splitlines()[-1].endswith(f"invalid: this says little about the server: {reason}")
 
 
 def test_a_search_that_the_client_ended_says_at_least(tmp_path: Path) -> None:
