@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,12 +11,16 @@ from loadtest.arguments import add_load_arguments, duration, metrics_url, object
 from loadtest.conduct import conduct
 from loadtest.replay_file import read_instants
 from loadtest.scenarios import SCENARIOS, Plan
+from loadtest.schedule import SCHEDULES
 from loadtest.server_memory import find_metric
 
 if TYPE_CHECKING:
     import argparse
 
+    from loadtest.objective import Objective
     from loadtest.scenarios import Scenario
+
+_PLENTY = 10  # times the requests that are needed: enough under any schedule
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -54,13 +60,36 @@ def _plan(arguments: argparse.Namespace, scenario: Scenario) -> Plan:
         raise ValueError("replay and --schedule go together")
     if scenario.rate is None or rate is None:
         return plan
-    expected = rate * plan.seconds
-    if expected < 1:
+    if rate * plan.seconds < 1:
         raise ValueError("no request falls into so short a time at this rate")
-    if plan.objective and expected < plan.objective.least_requests:
-        needed = plan.objective.least_requests
-        raise ValueError(
-            f"{expected:.0f} requests cannot show that p{plan.objective.quantile * 100:g} meets its objective; that "
-            f"takes {needed}: --duration {needed / rate * 1.1:.0f}s at this rate"
-        )
+    if plan.objective:
+        _check_length(plan, rate, scenario, plan.objective)
     return plan
+
+
+def _check_length(plan: Plan, rate: float, scenario: Scenario, objective: Objective) -> None:
+    """Refuse a run too short for a verdict, and tell the least whole number of seconds that is not.
+
+    Raises:
+        ValueError: It is too short.
+    """
+    needed = objective.least_requests
+    if rate * plan.seconds >= _PLENTY * needed:
+        return
+
+    def judged(seconds: float) -> int:
+        """How many requests decide, with this seed; they do not become fewer with time."""
+        return _least_good(len(SCHEDULES[scenario.schedule](rate, seconds, plan.seed)), scenario.bad_share)
+
+    if (found := judged(plan.seconds)) < needed:
+        enough = bisect_left(range(math.ceil(_PLENTY * needed / rate)), needed, lo=1, key=judged)
+        what = "good requests" if scenario.bad_share else "requests"
+        raise ValueError(
+            f"{found} {what} cannot show that p{objective.quantile * 100:g} meets its objective; that takes "
+            f"{needed}: --duration {enough}s at this rate"
+        )
+
+
+def _least_good(requests: int, bad_share: float) -> int:
+    """How many are good input at least: their order is shuffled, so that chance decides within three deviations."""
+    return math.floor(requests * (1 - bad_share) - 3 * math.sqrt(requests * bad_share * (1 - bad_share)))

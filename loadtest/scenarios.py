@@ -66,6 +66,7 @@ class Scenario:
         text: What it tells, for --help.
         run: Does it; gives the scenario's own numbers.
         rate: Requests a second where the user names none; None when the scenario needs none.
+        schedule: Of its requests, a name in `SCHEDULES`, where it has a rate.
         batch_sizes: Images in a request where the user names none.
         bad_share: The share of requests that are bad input.
         compare_every: Of how many answers one is held against the answer at rest.
@@ -74,6 +75,7 @@ class Scenario:
     text: str
     run: Callable[[Session, Plan], Findings]
     rate: float | None = 20.0
+    schedule: str = "poisson"
     batch_sizes: tuple[int, ...] = (1,)
     bad_share: float = 0.0
     compare_every: int = 0
@@ -215,10 +217,12 @@ def _images_per_second(run: Run) -> float:
 
 SCENARIOS = {
     "poisson": Scenario("independent callers at a rate", _scheduled("poisson")),
-    "constant": Scenario("evenly spaced requests at a rate", _scheduled("constant")),
-    "step": Scenario("five steps up to a rate", _scheduled("step")),
-    "ramp": Scenario("from nothing to a rate", _scheduled("ramp")),
-    "burst": Scenario("four times the mean rate for a fifth of the time, and how soon it recovers", _burst),
+    "constant": Scenario("evenly spaced requests at a rate", _scheduled("constant"), schedule="constant"),
+    "step": Scenario("five steps up to a rate", _scheduled("step"), schedule="step"),
+    "ramp": Scenario("from nothing to a rate", _scheduled("ramp"), schedule="ramp"),
+    "burst": Scenario(
+        "four times the mean rate for a fifth of the time, and how soon it recovers", _burst, schedule="burst"
+    ),
     "replay": Scenario("the arrivals in a file of instants (--schedule)", _replay, rate=None),
     "single": Scenario("one caller that waits for each answer", _single, rate=None),
     "offline": Scenario("as many images a second as it answers", _offline, rate=None),

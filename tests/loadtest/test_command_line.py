@@ -84,7 +84,7 @@ def test_an_objective_that_nobody_can_meet_is_missed(image_server: str, tmp_path
         (["poisson", "--rate", "0.001", "--duration", "10ms"], "no request"),
         (["poisson", "--objective", "100"], "argument --objective: needs a unit: 100ms or 100s?"),
         (["nonsense"], "invalid choice"),
-        (["poisson", "--objective", "100ms", "--duration", "5s"], "459: --duration 25s"),
+        (["poisson", "--objective", "100ms", "--duration", "5s"], "459: --duration 26s"),
         (["replay"], "--schedule"),
         (["poisson", "--cpus", "x"], "must be cores"),
         (["poisson", "--cpus", "9999"], "no core 9999"),
