@@ -62,7 +62,7 @@ def _plan(arguments: argparse.Namespace) -> Plan:
     # Where the rate is not known yet, this checks what holds for any.
     settings = _settings(arguments, arguments.rate or math.inf)
     before = arguments.warm_up + (0.0 if arguments.rate else PEAK_SECONDS)
-    check_time(plan.objective, replace(settings, time_seconds=settings.time_seconds - before))
+    check_time(plan.objective, replace(settings, time_seconds=settings.time_seconds - before, before_seconds=before))
     return plan
 
 
@@ -86,8 +86,13 @@ def _search(session: Session, plan: Plan, arguments: argparse.Namespace) -> Find
     start = time.monotonic()
     first = min(plan.rate or _FIRST_SHARE * find_peak(session, plan), session.most_rate)
     session.warm_up(first)
-    left = arguments.time - (time.monotonic() - start)
-    settings = replace(_settings(arguments, first), most_rate=session.most_rate, time_seconds=left)
+    before = time.monotonic() - start
+    settings = replace(
+        _settings(arguments, first),
+        most_rate=session.most_rate,
+        time_seconds=arguments.time - before,
+        before_seconds=before,
+    )
     search = Search(session.probe, plan.objective, settings, _tell)
     session.outlook = search.outlook
     try:

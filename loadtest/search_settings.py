@@ -13,6 +13,7 @@ GUARDED = ((0.78, 0.92), (0.62, 0.78))
 """Ranges below the answer, relative to it, in each of which a rate has to meet the objective, too."""
 _MARGIN = 2.0  # requests of a probe, relative to the least that could show the objective
 _LONGER = 2.0  # how many times as long a probe may become that stays open
+_SPARE = 1.1  # of a time that is proposed, as the warm-up does not end to the second
 _BESIDE_SECONDS = 3.0  # what a run takes beside its length: its lead, and its last answers
 
 
@@ -30,6 +31,7 @@ class SearchSettings:
         confirmations: Runs with fresh seeds at the answer, each of which must meet the objective.
         confirm_seconds: The least length of these.
         time_seconds: For the whole search; within it, the answer is confirmed or there is none.
+        before_seconds: What of the user's time is gone by then, for warm-up and peak: only to tell which is enough.
         seed: The first probe's; the others count on from it.
     """
 
@@ -42,6 +44,7 @@ class SearchSettings:
     confirmations: int = 3
     confirm_seconds: float = 30.0
     time_seconds: float = 1200.0
+    before_seconds: float = 0.0
     seed: int = 0
 
     def probe_seconds(self, rate: float, objective: Objective, *, confirm: bool = False) -> tuple[float, float]:
@@ -90,6 +93,14 @@ def check_time(objective: Objective, settings: SearchSettings) -> float:
         at = f" at {first:.3g}/s" if math.isfinite(first) else ""
         raise ValueError(
             f"probes and {settings.confirmations} confirmations of {name} take {seconds:.0f} s{at}, and there are "
-            f"{max(0.0, settings.time_seconds):.0f} s for them: see --time, --warm-up, --confirm and --confirmations"
+            f"{max(0.0, settings.time_seconds):.0f} s for them{_enough(seconds, settings, known=bool(at))}; see also "
+            "--confirm and --confirmations"
         )
     return needed
+
+
+def _enough(seconds: float, settings: SearchSettings, *, known: bool) -> str:
+    """Where the rest of the user's time goes, and which time is enough, or may be where the rate is not known."""
+    before = settings.before_seconds
+    rest = f", as the warm-up and, without --rate, the look for the peak take {before:.0f} s" if before else ""
+    return f"{rest}: --time {math.ceil(_SPARE * (before + seconds))}s {'is' if known else 'may be'} enough"

@@ -17,7 +17,7 @@ from loadtest.objective import Objective
 from loadtest.percentiles import quantile
 from loadtest.run import Conditions, Run
 from loadtest.search import Search
-from loadtest.search_settings import SearchSettings
+from loadtest.search_settings import SearchSettings, check_time
 from loadtest.trace import DROPPED, OUTCOME, Trace
 
 if TYPE_CHECKING:
@@ -320,6 +320,15 @@ def test_says_before_any_load_that_the_time_is_too_little() -> None:
     """A probe, those of rates below it, and three confirmations take more than two minutes."""
     with pytest.raises(ValueError, match=r"3 confirmations of p99 take 142 s at 100/s, and there are 125 s"):
         Search(_queue(100), _OBJECTIVE, replace(_QUICK, first_rate=100, time_seconds=125))
+
+
+def test_tells_where_the_time_goes_and_which_is_enough() -> None:
+    """The time that is proposed holds the warm-up, too, and is taken."""
+    settings = replace(_QUICK, first_rate=100, time_seconds=30, before_seconds=30)
+    with pytest.raises(ValueError, match=r"30 s for them, as the warm-up .* take 30 s: --time 190s is enough"):
+        check_time(_OBJECTIVE, settings)
+
+    check_time(_OBJECTIVE, replace(settings, time_seconds=190 - 30))
 
 
 def test_tells_how_long_it_takes_on() -> None:
