@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from loadtest.report import memory
+from loadtest.report import lateness, memory
 from loadtest.report.sentence import state
 
 _SHOWN = ("p50", "p90", "p95", "p99", "p999", "max")
@@ -62,6 +62,8 @@ def _verdict(summary: dict[str, Any]) -> str:
     first = ""
     if summary["scenario"] == "search":  # which has told its reasons
         first, reasons = "".join(f": {reason}" for reason in reasons[:1]), []
+    else:
+        reasons = [*reasons, *lateness.sentences(summary)]
     said = "".join(f"\n  {reason}" for reason in reasons)
     promise = (
         f"objective: p{objective['quantile'] * 100:g} of at most {objective['limit_ms']:g} ms: " if objective else ""

@@ -64,7 +64,8 @@ def lag(trace: Trace) -> Markup | None:
     _curve(plot, late, "client", "from due to sent")
     return plot.figure(
         "How late the client sent",
-        "The generator's own delay. It is part of the response time; too much of it voids a run.",
+        "The generator's own delay. It is part of the response time; too much of it voids a run, unless the objective "
+        "is missed from sending alone as well.",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from loadtest.report import memory
+from loadtest.report import lateness, memory
 from loadtest.report.carried import border, carried_rate, shown_run
 from loadtest.report.numbers import milliseconds, number, percentile, promised, share
 from loadtest.verdict import INVALID, MET
@@ -44,7 +44,7 @@ def state(summary: dict[str, Any]) -> Statement:
     else:
         tell = _SCENARIOS.get(summary["scenario"], _promise if summary["objective"] else _seen)
         sentence, more = tell(summary), _confidence(summary)
-        details = [*details, *more]
+        details = [*details, *lateness.sentences(summary), *more]
     if summary["scenario"] == "soak":
         details.append(memory.sentence(summary["findings"]))
     if summary["objective"]:

@@ -167,6 +167,20 @@ def test_a_doubtful_measurement_gives_no_verdict(tmp_path: Path) -> None:
     assert "INVALID" in text(page)
 
 
+def test_a_lag_that_makes_no_difference_is_told(tmp_path: Path) -> None:
+    """Page and terminal say why a late client does not excuse a server that misses from sending alone."""
+    summary, page = report(tmp_path, [run([900.0] * 2000, lag_ms=30.0)])
+
+    told = "99 % of the requests left at most 30.00 ms late; at most 5.00 ms"
+    sentence = f"This client sent late, too ({told}), but from sending alone the objective is missed as well"
+    assert summary["verdict"] == "missed"
+    assert sentence in text(page.find("body/main/*[1]"))  # type: ignore[arg-type]
+    assert sentence in describe(summary)
+
+    punctual = report(tmp_path, [run([900.0] * 2000)])[0]
+    assert "sent late, too" not in describe(punctual) + (tmp_path / "report.md").read_text(encoding="utf-8")
+
+
 EDGES = {
     "nothing was answered": [run([FAILED] * 50)],
     "nothing was sent": [run([DROPPED] * 50)],
