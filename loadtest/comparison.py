@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from loadtest.results import Results
 
 _CARRIED = "rate that is carried"
+_ANSWERED = "answered, requests/s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class Compared:
         second: Likewise.
         left_out: Rounds that do not count, as the client was measured in them or a value is not told.
         ratio: Second to first; None where too few rounds count.
+        offered: Whether the load itself sets it as long as a server keeps up, so that to be alike says little.
         claimed: Whether the difference is more than chance, see `paired.holm`.
     """
 
@@ -57,6 +59,7 @@ class Compared:
     second: tuple[float, ...]
     left_out: int
     ratio: Ratio | None
+    offered: bool = False
     claimed: bool = False
 
     @property
@@ -91,13 +94,14 @@ def _carried(first: Sequence[Results], second: Sequence[Results]) -> list[Compar
 
 def _levels(first: Sequence[Results], second: Sequence[Results]) -> list[Compared]:
     found = []
-    for levels, unit in ((open_loops, "requests/s"), (closed_loops, "callers")):
+    for levels, unit, offered in ((open_loops, "requests/s", _ANSWERED), (closed_loops, "callers", None)):
         sides = [[{level.load: level for level in levels(each)} for each in side] for side in (first, second)]
         everywhere = set.intersection(*(set(levels) for side in sides for levels in side))
         for load in sorted(everywhere):
             mine, theirs = ([levels[load] for levels in side] for side in sides)
             measured = [each for each in METRICS if any(not math.isnan(each.of(level)) for level in (*mine, *theirs))]
-            found += [_at_level(f"at {load:.4g} {unit}", metric, mine, theirs) for metric in measured]
+            at_load = [_at_level(f"at {load:.4g} {unit}", metric, mine, theirs) for metric in measured]
+            found += [replace(each, offered=each.metric == offered) for each in at_load]
     return found
 
 
@@ -127,6 +131,6 @@ def _cpu_ms(level: Level) -> float:
 METRICS = (
     Metric("p50, ms", more_is_better=False, of=lambda level: level.percentile_ms("p50")),
     Metric("p99, ms", more_is_better=False, of=lambda level: level.percentile_ms("p99")),
-    Metric("answered, requests/s", more_is_better=True, of=_answered_rate),
+    Metric(_ANSWERED, more_is_better=True, of=_answered_rate),
     Metric("server CPU for a request, ms", more_is_better=False, of=_cpu_ms),
 )

@@ -27,6 +27,7 @@ METHOD = (
     f"Paired by rounds: {CONFIDENCE:.0%} intervals of the mean log ratio by Student's t. A difference is claimed after "
     "Holm's correction for the number of comparisons. Rounds that measured the client or its machine do not count."
 )
+_TELLS = 2.0  # times its lower end: an interval whose upper end is further away tells nothing
 _WIDTH, _HEIGHT = 190.0, 18.0
 _NARROWEST = 1.25  # the least ratio at the picture's edge
 
@@ -70,15 +71,27 @@ def state(names: tuple[str, str], found: Sequence[Compared]) -> Statement:
     if claimed:
         first, *rest = (_claim(names, each) for each in claimed)
         return Statement(_word(names, claimed), first, (*rest, METHOD))
+    if _too_wide(found):
+        text = f"Whether {names[0]} and {names[1]} differ cannot be told: no interval is narrower than a factor of two"
+        aside = (
+            "The rate that is answered is left aside: the load that was offered sets it as long as a server keeps up"
+        )
+        details = (aside,) if any(each.offered for each in found) else ()
+        return Statement("cannot tell", f"{text}; more rounds narrow them", (*details, METHOD))
     if any(each.ratio for each in found):
         text = f"no difference between {names[0]} and {names[1]} may be claimed"
         return Statement("no difference", text[0].upper() + text[1:], (METHOD,))
     left_out = max((each.left_out for each in found), default=0)
     why = f"a claim takes {FEWEST_ROUNDS} rounds that count, as one says nothing about chance"
-    details = [
-        f"{left_out} rounds do not count: the client was measured in them, or too few requests tell a percentile"
-    ]
-    return Statement("no claim", f"Nothing may be claimed: {why}", (*(details if left_out else ()), METHOD))
+    which, them = ("1 round does", "it") if left_out == 1 else (f"{left_out} rounds do", "them")
+    why_not = [f"{which} not count: the client was measured in {them}, or too few requests tell a percentile"]
+    return Statement("no claim", f"Nothing may be claimed: {why}", (*(why_not if left_out else ()), METHOD))
+
+
+def _too_wide(found: Sequence[Compared]) -> bool:
+    """Whether there are intervals, none of which claims anything or would show that nothing differs."""
+    told = [each.ratio for each in found if each.ratio and not each.offered]
+    return bool(told) and not any(each.claimed for each in found) and all(r.high >= _TELLS * r.low for r in told)
 
 
 def _word(names: tuple[str, str], claimed: Sequence[Compared]) -> str:
@@ -96,7 +109,7 @@ def _claim(names: tuple[str, str], each: Compared) -> str:
 
 
 def _colour(found: Sequence[Compared]) -> str:
-    if not any(each.ratio for each in found):
+    if not any(each.ratio for each in found) or _too_wide(found):
         return "invalid"
     return "missed" if any(each.worse for each in found) else "met"
 
