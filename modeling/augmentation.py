@@ -10,9 +10,10 @@ ZOOM = (0.7, 1.2)  # the side of the part that is seen, as a share of the crop's
 STRETCH = 1.15  # how much wider than high, or higher than wide, things become at most
 SHIFT = 0.15  # how far the centre moves at most, as a share of half the side
 SHARPNESS = (-0.7, 0.5)  # below 0 towards the mean of each pixel's surroundings, above 0 away from it
+BLURRED_SIZE = 32  # that mean is of a square so large that this many are a view's side
 LIGHT = 0.25  # by what share brightness, contrast and saturation change at most
 PATCH = (0.2, 0.4)  # the side of the grey square that hides a part, as a share of the view's
-PATCHED = 0.5  # share of the images that have one
+PATCHED = 0.3  # share of the images that have one
 _GREY = 255 / 2
 
 
@@ -47,7 +48,9 @@ def _frame(images: Tensor, size: int) -> Tensor:
 
 def _sharpen(views: Tensor) -> Tensor:
     """Blur, as by motion or poor focus, or sharpen, as cameras do."""
-    surroundings = functional.avg_pool2d(views, 3, stride=1, padding=1, count_include_pad=False)
+    size = views.shape[-1]
+    coarse = functional.avg_pool2d(views, max(1, size // BLURRED_SIZE))
+    surroundings = functional.interpolate(coarse, size=(size, size), mode="bilinear")
     return views + (views - surroundings) * _per_image(views, *SHARPNESS)
 
 

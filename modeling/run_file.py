@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from modeling.training import Trainer
 
 # What runs were started with before there was a choice.
-_FORMERLY = {"network": "mobilenetv2", "enlargement": 1}
+_FORMERLY = {"network": "mobilenetv2", "enlargement": 1, "precision": "fp32", "kernels": "torch"}
 
 
 def save_run(path: Path, trainer: Trainer, settings: dict[str, Any]) -> None:

@@ -167,16 +167,16 @@ def _parser() -> Parser:
     )
     parser.add_argument("--weights", help="weights to start from: bundled, imagenet or a file (without: fresh ones)")
     for field in fields(Recipe):
-        _add_setting(parser, field.name, field.default, field.metadata["help"])
+        _add_setting(parser, field.name, field.default, **field.metadata)
     return parser
 
 
-def _add_setting(parser: Parser, name: str, default: Any, meaning: str) -> None:
+def _add_setting(parser: Parser, name: str, default: Any, *, help: str, choices: tuple[str, ...] | None) -> None:  # noqa: A002 - argparse's word
     option = "--" + name.replace("_", "-")
     if isinstance(default, tuple):
-        parser.add_argument(option, type=_sizes, default=",".join(map(str, default)), help=meaning)
+        parser.add_argument(option, type=_sizes, default=",".join(map(str, default)), help=help)
     else:
-        parser.add_argument(option, type=type(default), default=default, help=meaning)
+        parser.add_argument(option, type=type(default), default=default, choices=choices, help=help)
 
 
 if __name__ == "__main__":

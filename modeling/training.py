@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,6 +14,7 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 from modeling.augmentation import augment
 from modeling.checkpoint import load_strictly
 from modeling.command import InputError
+from modeling.kernels import quicken
 from modeling.servable import Normalisation
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from modeling.facts import ModelFacts
 
 
-def _setting(default: Any, meaning: str) -> Any:
-    return field(default=default, metadata={"help": meaning})
+def _setting(default: Any, meaning: str, choices: tuple[str, ...] | None = None) -> Any:
+    return field(default=default, metadata={"help": meaning, "choices": choices})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,8 @@ class Recipe:
     weight_decay: float = _setting(0.05, "AdamW's decay of kernels and matrices")
     label_smoothing: float = _setting(0.1, "share of each label that is spread over all classes")
     average_decay: float = _setting(0.998, "share that the running average of the weights keeps at each step")
+    precision: str = _setting("fp32", "what it computes in; bf16 is for processors that have it", ("fp32", "bf16"))
+    kernels: str = _setting("torch", "whose; own ones are faster, and need a C++ compiler", ("torch", "own"))
     seed: int = _setting(0, "decides everything that is random")
 
     def __post_init__(self) -> None:
@@ -58,6 +61,10 @@ class Recipe:
         for name, share in shares.items():
             if not 0 <= share < 1:
                 raise InputError(f"{name} must be in [0, 1), got {share}")
+        for setting in fields(self):
+            choices, value = setting.metadata["choices"], getattr(self, setting.name)
+            if choices and value not in choices:
+                raise InputError(f"{setting.name} must be one of {', '.join(choices)}, got {value}")
 
     def learning_rate_at(self, progress: float) -> float:
         """Return the learning rate after this share of the run."""
@@ -106,6 +113,8 @@ class Trainer:
         others = [parameter for parameter in self.network.parameters() if parameter.ndim <= 1]
         groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
         self._optimizer = torch.optim.AdamW(groups, foreach=True)
+        if recipe.kernels == "own":
+            quicken(self.network)
 
     @property
     def size(self) -> int:
@@ -122,7 +131,9 @@ class Trainer:
         images, labels = self._batch()
         for group in self._optimizer.param_groups:
             group["lr"] = self.recipe.learning_rate_at(self.step / self.steps)
-        loss = functional.cross_entropy(self.network(images), labels, label_smoothing=self.recipe.label_smoothing)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.precision == "bf16"):
+            logits = self.network(images).float()
+        loss = functional.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()

@@ -1,0 +1,72 @@
+"""The kernels in C++, compiled for this machine when they are first needed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch.utils.cpp_extension import include_paths, library_paths
+
+from modeling.command import InputError
+from modeling.download import cache_directory
+from modeling.files import replacing
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+SOURCE = Path(__file__).with_name("training.cpp")
+# Sums may be taken in another order, which is what vectors do; infinities stay what they are.
+_FLAGS = ("-O3", "-march=native", "-ffast-math", "-fno-finite-math-only", "-fopenmp", "-std=c++20", "-fPIC", "-shared")
+
+
+@cache
+def kernels() -> ModuleType:
+    """Compile and load the kernels, once; return the operators `coordserve::*` of training.cpp.
+
+    Raises:
+        InputError: There is no C++ compiler, or it does not take them.
+    """
+    torch.ops.load_library(compiled())  # type: ignore[no-untyped-call]  # PyTorch leaves it without annotations
+    return torch.ops.coordserve
+
+
+def compiled() -> Path:
+    """Return the compiled kernels: those in the cache for this compiler, PyTorch, processor and source, or new ones.
+
+    Raises:
+        InputError: There is no C++ compiler, or it does not take them.
+    """
+    compiler = os.environ.get("CXX") or shutil.which("c++")
+    if compiler is None:
+        raise InputError("the kernels need a C++ compiler (c++, or CXX): install one, or train with --kernels torch")
+    command = [
+        compiler,
+        *_FLAGS,
+        "-DAT_PARALLEL_OPENMP=1",
+        f"-D_GLIBCXX_USE_CXX11_ABI={int(torch.compiled_with_cxx11_abi())}",
+    ]
+    command += [f"-isystem{path}" for path in include_paths()] + [f"-L{path}" for path in library_paths()]
+    command += [str(SOURCE), "-lc10", "-ltorch_cpu"]
+    machine = torch.__config__.show() + torch.backends.cpu.get_cpu_capability()
+    digest = hashlib.sha256("\0".join([*command, machine, SOURCE.read_text(encoding="utf-8")]).encode()).hexdigest()
+    path = cache_directory() / f"kernels-{digest[:16]}.so"
+    if not path.exists():
+        with replacing(path) as temporary:
+            _run([*command, "-o", str(temporary)])
+    return path
+
+
+def _run(command: list[str]) -> None:
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - the user's compiler
+    except OSError as error:
+        raise InputError(f"cannot run the C++ compiler {command[0]} ({error.strerror})") from None
+    if result.returncode:
+        first = next((line for line in result.stderr.splitlines() if "error" in line), "no message")
+        raise InputError(f"{command[0]} cannot compile the kernels ({first}); train with --kernels torch")
