@@ -68,13 +68,15 @@ def train(options: Namespace) -> int:
     with interruption() as stop:
         for epoch in range(trainer.step // trainer.steps_per_epoch, recipe.epochs):
             _train_epoch(trainer, stop)
+            if trainer.step % trainer.steps_per_epoch == 0:
+                accuracy = _save_model(model_path, trainer, facts, test_pixels, test_labels)
+                _extend_curve(options.output / CURVE_FILE, epoch + 1, trainer.size_of_epoch(epoch), accuracy)
+                _say(f"epoch {epoch + 1}/{recipe.epochs}: top-1 {accuracy:.2%} of {len(test_labels)} images")
+            # Last, so that a run which is killed before this does again what it has no model of yet.
             save_run(run_path, trainer, settings)
             if stop.is_set() and trainer.step < trainer.steps:
                 sys.stderr.write(f"stopped after step {trainer.step} of {trainer.steps}; --resume goes on from there\n")
                 return INTERRUPTED
-            accuracy = _save_model(model_path, trainer, facts, test_pixels, test_labels)
-            _extend_curve(options.output / CURVE_FILE, epoch + 1, trainer.size_of_epoch(epoch), accuracy)
-            _say(f"epoch {epoch + 1}/{recipe.epochs}: top-1 {accuracy:.2%} of {len(test_labels)} images")
     _say(f"wrote {model_path}")
     return 0
 
@@ -109,11 +111,12 @@ def _save_model(path: Path, trainer: Trainer, facts: ModelFacts, pixels: Tensor,
 
 
 def _extend_curve(path: Path, epoch: int, size: int, accuracy: float) -> None:
-    """Add what an epoch, counted from 1, came to; a run that begins, or has no file yet, begins a new one."""
-    if epoch == 1 or not path.exists():
-        path.write_text("epoch,size,accuracy\n", encoding="utf-8")
-    with path.open("a", encoding="utf-8") as file:
-        file.write(f"{epoch},{size},{accuracy:.4f}\n")
+    """Add what an epoch, counted from 1, came to; what a run says of it or of later ones from before is replaced."""
+    lines = path.read_text(encoding="utf-8").splitlines()[1:] if path.exists() else []
+    earlier = [line for line in lines if int(line.partition(",")[0]) < epoch]
+    path.write_text(
+        "\n".join(["epoch,size,accuracy", *earlier, f"{epoch},{size},{accuracy:.4f}", ""]), encoding="utf-8"
+    )
 
 
 def _start(source: str, facts: ModelFacts) -> dict[str, Tensor]:

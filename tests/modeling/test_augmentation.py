@@ -124,7 +124,7 @@ def test_sharpness(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_hidden_part() -> None:
-    """About half of the views have one grey square of the size that is due, unless it is cut off at an edge."""
+    """The due share of the views has one grey square of the size that is due, unless it is cut off at an edge."""
     views = augment(torch.full((400, 32, 32, 3), 20, dtype=torch.uint8), 64)
     hidden = (views == GREY).all(dim=1)  # [N, H, W]
     heights, widths = hidden.any(dim=2).sum(dim=1), hidden.any(dim=1).sum(dim=1)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from modeling.checkpoint import load_checkpoint
 from modeling.command import INTERRUPTED
 from modeling.evaluate import main as evaluate
 from modeling.export import main as export
+from modeling.run_file import save_run
 from modeling.train import main
 from modeling.training import Trainer
 
@@ -124,6 +126,39 @@ def test_resumed_command(coloured_folder: Path, tmp_path: Path, monkeypatch: pyt
     assert (cut / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
 
 
+def test_killed_command(coloured_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that dies between the model of an epoch and the run's state does that epoch again, to the same end."""
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    few = ["--epochs", "2"]
+    assert main(options(coloured_folder, whole, *few)) == 0
+
+    def dying_save(path: Path, trainer: Trainer, settings: dict[str, Any]) -> None:
+        if trainer.step == trainer.steps:
+            raise KeyboardInterrupt
+        save_run(path, trainer, settings)
+
+    monkeypatch.setattr("modeling.train.save_run", dying_save)
+    assert main(options(coloured_folder, cut, *few)) == INTERRUPTED
+    monkeypatch.undo()
+    assert main(options(coloured_folder, cut, *few, "--resume")) == 0
+
+    for name in ("curve.csv", "model.safetensors"):
+        assert (cut / name).read_bytes() == (whole / name).read_bytes()
+
+
+@pytest.mark.skipif(not (shutil.which("c++") or "CI" in os.environ), reason="needs a C++ compiler")
+def test_kernels(coloured_folder: Path, tmp_path: Path) -> None:
+    """With kernels of our own, in bfloat16, the same network is trained: it learns, and the model says how."""
+    quick = ["--epochs", "20", "--kernels", "own", "--precision", "bf16", "--held-out-share", "0.2", "--width", "0.1"]
+    assert main(options(coloured_folder, tmp_path, *quick)) == 0
+
+    _, facts = load_checkpoint(tmp_path / "model.safetensors")
+    assert facts.accuracy is not None
+    assert facts.accuracy > 0.6
+    assert facts.recipe is not None
+    assert (facts.recipe["kernels"], facts.recipe["precision"]) == ("own", "bf16")
+
+
 def test_start_from_weights(coloured_folder: Path, packed_file: Path, tmp_path: Path) -> None:
     """A run can start from trained weights: from all where they are known to be for its classes, else in part."""
     first, again, other = (tmp_path / name for name in ("first", "again", "other"))
@@ -175,6 +210,7 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
         (["--held-out-share", "2"], "cannot hold out"),
         (["--width", "-1"], "width"),
         (["--crop-fraction", "0"], "crop fraction"),
+        (["--average-decay", "1"], "average_decay must be in [0, 1), got 1.0"),
         (["--sizes", "24,32", "--enlargement", "3"], "the last size, 32, is not a multiple of the enlargement, 3"),
         (["--resume"], "no run to resume"),
         (["--test-data", "absent"], "absent"),

@@ -132,9 +132,17 @@ def test_few_images(facts: ModelFacts, colours: tuple[Tensor, Tensor]) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"epochs": 0}, {"batch_size": 1}, {"sizes": ()}, {"sizes": (32, 0)}, {"warm_up": 1.0}, {"average_decay": -1}],
+    [
+        {"epochs": 0},
+        {"batch_size": 1},
+        {"sizes": ()},
+        {"sizes": (32, 0)},
+        {"warm_up": 1.0},
+        {"average_decay": -1},
+        {"precision": "int8"},
+    ],
 )
-def test_impossible_recipes(wrong: dict[str, float]) -> None:
+def test_impossible_recipes(wrong: dict[str, object]) -> None:
     """A recipe that cannot be followed is refused."""
     with pytest.raises(ValueError, match=next(iter(wrong)).removesuffix("s")):
         Recipe(**wrong)  # type: ignore[arg-type]
