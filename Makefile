@@ -15,6 +15,11 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
+# Where it is installed (Debian: libtcmalloc-minimal4), an allocator that keeps its pages: activations come and go by
+# the megabyte, and the usual one returns them to the kernel each time.
+ALLOCATOR := $(firstword $(wildcard /usr/lib/*/libtcmalloc_minimal.so.4 /usr/lib64/libtcmalloc_minimal.so.4))
+KEEPING_PAGES := $(if $(ALLOCATOR),LD_PRELOAD=$(ALLOCATOR)$(LD_PRELOAD:%=:%))
+
 # The default model; it is made from the weights in modeling/weights.
 MODEL := model_repository/ca_mobilenetv2/1/model.pt
 $(MODEL): $(READY) $(wildcard modeling/weights/*.safetensors)
@@ -24,14 +29,14 @@ demo: $(MODEL)  ## serve, classify real photographs, offer some load, print labe
 	$(BIN)/python -m loadtest.demo
 
 serve: $(MODEL)  ## serve model_repository until Ctrl-C (ARGS="--grpc-port 9001" for other settings)
-	$(BIN)/python -m server $(ARGS)
+	$(KEEPING_PAGES) $(BIN)/python -m server $(ARGS)
 
 WEIGHTS ?= bundled
 export: $(READY)  ## make a model directory (WEIGHTS=bundled, imagenet or a file; ARGS="--size 224 --name mine")
 	$(BIN)/python -m modeling.export --weights $(WEIGHTS) --model-repository model_repository $(ARGS)
 
 train: $(READY)  ## train on CIFAR-10 (ARGS="--data DIRECTORY" for images of your own)
-	$(BIN)/python -m modeling.train $(ARGS)
+	$(KEEPING_PAGES) $(BIN)/python -m modeling.train $(ARGS)
 
 bench: $(MODEL)  ## what the parts cost: the engine, decoding, and serving beside the model
 	$(BIN)/python -m tests.benchmarks.engine
