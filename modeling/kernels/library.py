@@ -53,8 +53,10 @@ def compiled() -> Path:
     ]
     command += [f"-isystem{path}" for path in include_paths()] + [f"-L{path}" for path in library_paths()]
     command += [str(SOURCE), "-lc10", "-ltorch_cpu"]
-    machine = torch.__config__.show() + torch.backends.cpu.get_cpu_capability()
-    digest = hashlib.sha256("\0".join([*command, machine, SOURCE.read_text(encoding="utf-8")]).encode()).hexdigest()
+    # What the compiler knows of itself and of this processor: a home folder may be shared by several.
+    macros = _run([compiler, "-march=native", "-dM", "-E", "-x", "c++", os.devnull])
+    key = [*command, macros, torch.__config__.show(), SOURCE.read_text(encoding="utf-8")]
+    digest = hashlib.sha256("\0".join(key).encode()).hexdigest()
     path = cache_directory() / f"kernels-{digest[:16]}.so"
     if not path.exists():
         with replacing(path) as temporary:
@@ -62,7 +64,7 @@ def compiled() -> Path:
     return path
 
 
-def _run(command: list[str]) -> None:
+def _run(command: list[str]) -> str:
     try:
         result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - the user's compiler
     except OSError as error:
@@ -70,3 +72,4 @@ def _run(command: list[str]) -> None:
     if result.returncode:
         first = next((line for line in result.stderr.splitlines() if "error" in line), "no message")
         raise InputError(f"{command[0]} cannot compile the kernels ({first}); train with --kernels torch")
+    return result.stdout

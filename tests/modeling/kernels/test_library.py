@@ -29,18 +29,28 @@ def compiler(folder: Path, script: str) -> str:
 
 
 def test_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second call takes what the first one compiled; another compiler, or other sources, compile anew."""
-    writes = 'echo run >> "$(dirname "$0")/runs"; while [ "$1" != -o ]; do shift; done; echo library > "$2"'
-    monkeypatch.setenv("CXX", compiler(tmp_path, writes))
+    """A second call takes what the first one compiled; other sources, or another processor, compile anew."""
+    script = """
+        folder=$(dirname "$0")
+        [ "$2" = -dM ] && exec cat "$folder/processor"
+        echo run >> "$folder/runs"
+        while [ "$1" != -o ]; do shift; done
+        echo library > "$2"
+    """
+    (tmp_path / "processor").write_text("#define __AVX2__ 1", encoding="utf-8")
+    monkeypatch.setenv("CXX", compiler(tmp_path, script))
     first, second = library.compiled(), library.compiled()
     other_source = tmp_path / "other.cpp"
     other_source.write_text("// other kernels", encoding="utf-8")
     monkeypatch.setattr(library, "SOURCE", other_source)
     third = library.compiled()
+    (tmp_path / "processor").write_text("#define __AVX512F__ 1", encoding="utf-8")
+    fourth = library.compiled()
 
-    assert first == second != third
+    assert first == second
+    assert len({first, third, fourth}) == 3
     assert first.read_text(encoding="utf-8") == "library\n"
-    assert (tmp_path / "runs").read_text(encoding="utf-8") == "run\nrun\n"
+    assert (tmp_path / "runs").read_text(encoding="utf-8") == "run\n" * 3
 
 
 def test_no_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -59,4 +69,4 @@ def test_failing_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(InputError, match=r"cannot compile the kernels \(k.cpp:1: error: no\)"):
         library.compiled()
 
-    assert not list((tmp_path / "cache" / "coordserve").iterdir())
+    assert not list(tmp_path.glob("cache/coordserve/*"))
