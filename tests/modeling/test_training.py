@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from statistics import median
 from typing import TYPE_CHECKING
 
 import pytest
@@ -42,7 +43,7 @@ def test_learning(facts: ModelFacts, colours: tuple[Tensor, Tensor]) -> None:
     losses = finish(trainer)
 
     assert trainer.steps == len(losses) == 90
-    assert sum(losses[-4:]) < 0.8 * sum(losses[:4])
+    assert median(losses[-9:]) < 0.8 * median(losses[:9])  # a hard batch of twelve is not the end of learning
     (accuracy,) = top_k_accuracy(Servable(trainer.average, facts), *colours)
     assert accuracy > 0.8
 
