@@ -1,4 +1,7 @@
-"""From stored crops to a training batch: the differences between pictures of the same thing, a whole batch at once."""
+"""From stored crops to a training batch: the differences between pictures of the same thing, a whole batch at once.
+
+All limits are reached, but rarely: a network that only sees strong changes learns the images themselves more slowly.
+"""
 
 from __future__ import annotations
 
@@ -35,13 +38,13 @@ def augment(pixels: Tensor, size: int) -> Tensor:
 def _frame(images: Tensor, size: int) -> Tensor:
     """Mirror, zoom, stretch and move: [N, 3, H, W] to [N, 3, size, size]."""
     count = len(images)
-    zoom = torch.empty(count).uniform_(*ZOOM)
-    stretch = STRETCH ** torch.empty(count).uniform_(-0.5, 0.5)
+    zoom = _mostly(1, *ZOOM, count)
+    stretch = STRETCH ** _mostly(0, -0.5, 0.5, count)
     mirror = torch.randint(0, 2, (count,)) * 2 - 1
     transform = torch.zeros(count, 2, 3)
     transform[:, 0, 0] = zoom * stretch * mirror
     transform[:, 1, 1] = zoom / stretch
-    transform[:, :, 2] = torch.empty(count, 2).uniform_(-SHIFT, SHIFT)
+    transform[:, :, 2] = _mostly(0, -SHIFT, SHIFT, count, 2)
     grid = functional.affine_grid(transform, [count, 3, size, size], align_corners=False)
     return functional.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
@@ -49,27 +52,33 @@ def _frame(images: Tensor, size: int) -> Tensor:
 def _sharpen(views: Tensor) -> Tensor:
     """Blur, as by motion or poor focus, or sharpen, as cameras do."""
     size = views.shape[-1]
-    coarse = functional.avg_pool2d(views, max(1, size // BLURRED_SIZE))
+    coarse = functional.avg_pool2d(views, max(2, round(size / BLURRED_SIZE)), ceil_mode=True)
     surroundings = functional.interpolate(coarse, size=(size, size), mode="bilinear")
-    return views + (views - surroundings) * _per_image(views, *SHARPNESS)
+    return views + (views - surroundings) * _mostly(0, *SHARPNESS, len(views), 1, 1, 1)
 
 
 def _relight(views: Tensor) -> Tensor:
     """Change saturation, contrast and brightness."""
     grey = views.mean(dim=1, keepdim=True)
-    views = grey + (views - grey) * _per_image(views, 1 - LIGHT, 1 + LIGHT)
     mean = grey.mean(dim=(2, 3), keepdim=True)
-    return (mean + (views - mean) * _per_image(views, 1 - LIGHT, 1 + LIGHT)) * _per_image(views, 1 - LIGHT, 1 + LIGHT)
+    saturation, contrast, brightness = _mostly(1, 1 - LIGHT, 1 + LIGHT, 3, len(views), 1, 1, 1)
+    views = grey + (views - grey) * saturation
+    return (mean + (views - mean) * contrast) * brightness
 
 
 def _hide_a_part(views: Tensor) -> Tensor:
     """Cover a square of some images, so that no single part decides (DeVries and Taylor, 2017: cutout)."""
     position = (torch.arange(views.shape[-1]) + 0.5) / views.shape[-1]
-    near = [(position.view(shape) - _per_image(views, 0, 1)).abs() for shape in ((1, 1, -1, 1), (1, 1, 1, -1))]
-    half = _per_image(views, *PATCH) / 2 * (torch.rand(len(views), 1, 1, 1) < PATCHED)
+    near = [(position.view(shape) - _uniform(0, 1, views)).abs() for shape in ((1, 1, -1, 1), (1, 1, 1, -1))]
+    half = _uniform(*PATCH, views) / 2 * (_uniform(0, 1, views) < PATCHED)
     return torch.where((near[0] < half) & (near[1] < half), _GREY, views)
 
 
-def _per_image(views: Tensor, low: float, high: float) -> Tensor:
-    """Draw a number for each image, [N, 1, 1, 1]."""
+def _mostly(neutral: float, low: float, high: float, *shape: int) -> Tensor:
+    """Draw numbers between two limits, more often the nearer they are to the neutral one."""
+    return neutral + (torch.empty(shape).uniform_(low, high) - neutral) * torch.rand(shape)
+
+
+def _uniform(low: float, high: float, views: Tensor) -> Tensor:
+    """Draw a number for each view, [N, 1, 1, 1]."""
     return torch.empty(len(views), 1, 1, 1).uniform_(low, high)

@@ -109,18 +109,20 @@ def test_saturation() -> None:
     torch.testing.assert_close(grey[:, 0], grey[:, 2])
 
 
-@pytest.mark.usefixtures("only_framed")
-def test_sharpness(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Below 0 an edge becomes softer, above 0 harder."""
-    edge = torch.zeros(50, 64, 64, 3, dtype=torch.uint8)
-    edge[:, :, 32:] = 100
+@pytest.mark.parametrize("size", [32, 48, 63, 64, 96])
+def test_sharpness(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Below 0 an edge becomes softer, above 0 harder, whatever the size of the views."""
+    for name, value in (("ZOOM", (1, 1)), ("STRETCH", 1), ("SHIFT", 0), ("LIGHT", 0), ("PATCHED", 0)):
+        monkeypatch.setattr(augmentation, name, value)
+    edge = torch.full((50, size, size, 3), 60, dtype=torch.uint8)
+    edge[:, :, 9:] = 160
     steepest = {}
     for sharpness in (-0.7, 0.0, 0.5):
-        torch.manual_seed(0)
         monkeypatch.setattr(augmentation, "SHARPNESS", (sharpness, sharpness))
-        steepest[sharpness] = augment(edge, 64)[:, 0].diff(dim=2).abs().max()
+        softest_and_hardest = augment(edge, size)[:, 0].diff(dim=2).abs().amax(dim=(1, 2)).aminmax()
+        steepest[sharpness] = softest_and_hardest.min if sharpness < 0 else softest_and_hardest.max
 
-    assert steepest[-0.7] < steepest[0.0] < steepest[0.5]
+    assert steepest[-0.7] < 90 < 99 < steepest[0.0] < 101 < 110 < steepest[0.5]
 
 
 def test_hidden_part() -> None:
