@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from modeling.kernels.library import kernels
@@ -29,6 +30,7 @@ class _Normalise(Function):
         return y  # type: ignore[no-any-return]
 
     @staticmethod
+    @once_differentiable
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         gradients = kernels().normalise_backward(gradient, *context.saved_tensors, context.clamps)
         return (*gradients, None, None)
@@ -41,6 +43,7 @@ class _Pool(Function):
         return rows, columns
 
     @staticmethod
+    @once_differentiable
     def backward(_context: Any, rows: Tensor, columns: Tensor) -> Tensor:
         return kernels().pool_backward(rows, columns)  # type: ignore[no-any-return]
 
@@ -52,6 +55,7 @@ class _Gate(Function):
         return kernels().gate(x, rows, columns)  # type: ignore[no-any-return]
 
     @staticmethod
+    @once_differentiable
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor, ...]:
         return tuple(kernels().gate_backward(gradient, *context.saved_tensors))
 
@@ -66,8 +70,10 @@ class _StridedDepthwise(Function):
         return functional.conv2d(x, weight, stride=2, padding=1, groups=x.shape[1])
 
     @staticmethod
+    @once_differentiable
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
         x, weight = context.saved_tensors
+        gradient = gradient.to(x.dtype)  # autocast computes in bfloat16 what is float32
         spread = torch.zeros_like(x)
         spread[:, :, ::2, ::2] = gradient
         of_x = functional.conv2d(spread, weight.flip((2, 3)), padding=1, groups=x.shape[1])

@@ -30,7 +30,7 @@ def quicken(network: nn.Module) -> nn.Module:
         if isinstance(module, nn.Sequential):
             _join_activations(module)
     for module in network.modules():
-        if type(module) is nn.BatchNorm2d:
+        if _is_usual(module):
             module.__class__ = _BatchNorm
         elif type(module) is CoordinateAttention:
             module.__class__ = _CoordinateAttention
@@ -42,9 +42,14 @@ def quicken(network: nn.Module) -> nn.Module:
 def _join_activations(layers: nn.Sequential) -> None:
     """Let each batch normalisation do the ReLU6 behind it, which becomes nothing."""
     for index, (first, second) in enumerate(pairwise(list(layers))):
-        if type(first) is nn.BatchNorm2d and isinstance(second, nn.ReLU6):
+        if _is_usual(first) and isinstance(second, nn.ReLU6):
             first.__class__ = _BatchNormReLU6
             layers[index + 1] = nn.Identity()
+
+
+def _is_usual(layer: nn.Module) -> bool:
+    """Whether it is a batch normalisation with weights and with statistics that are averaged as they run."""
+    return type(layer) is nn.BatchNorm2d and layer.affine and layer.track_running_stats and layer.momentum is not None
 
 
 def _is_depthwise(layer: nn.Conv2d) -> bool:
@@ -61,6 +66,9 @@ class _BatchNorm(nn.BatchNorm2d):
     clamps = False
 
     def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            y = super().forward(x)
+            return functional.relu6(y) if self.clamps else y
         if self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
         return functions.normalise(x, self, clamps=self.clamps)
@@ -88,4 +96,5 @@ class _CoordinateAttention(CoordinateAttention):
         both = torch.cat([rows, columns.transpose(2, 3)], dim=2)  # [N, C, H + W, 1]
         both = self.act(self.bn1(self.conv1(both)))
         rows, columns = torch.split(both, [height, width], dim=2)
-        return functions.gate(x, self.conv2(rows).sigmoid(), self.conv3(columns.transpose(2, 3)).sigmoid())
+        gates = (self.conv2(rows).sigmoid(), self.conv3(columns.transpose(2, 3)).sigmoid())
+        return functions.gate(x, *(each.to(x.dtype) for each in gates))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
+import shlex
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -42,19 +42,12 @@ def compiled() -> Path:
     Raises:
         InputError: There is no C++ compiler, or it does not take them.
     """
-    compiler = os.environ.get("CXX") or shutil.which("c++")
-    if compiler is None:
-        raise InputError("the kernels need a C++ compiler (c++, or CXX): install one, or train with --kernels torch")
-    command = [
-        compiler,
-        *_FLAGS,
-        "-DAT_PARALLEL_OPENMP=1",
-        f"-D_GLIBCXX_USE_CXX11_ABI={int(torch.compiled_with_cxx11_abi())}",
-    ]
+    compiler = shlex.split(os.environ.get("CXX", "")) or ["c++"]
+    command = [*compiler, *_FLAGS]
     command += [f"-isystem{path}" for path in include_paths()] + [f"-L{path}" for path in library_paths()]
     command += [str(SOURCE), "-lc10", "-ltorch_cpu"]
     # What the compiler knows of itself and of this processor: a home folder may be shared by several.
-    macros = _run([compiler, "-march=native", "-dM", "-E", "-x", "c++", os.devnull])
+    macros = _run([*compiler, "-march=native", "-dM", "-E", "-x", "c++", os.devnull])
     key = [*command, macros, torch.__config__.show(), SOURCE.read_text(encoding="utf-8")]
     digest = hashlib.sha256("\0".join(key).encode()).hexdigest()
     path = cache_directory() / f"kernels-{digest[:16]}.so"
@@ -66,9 +59,14 @@ def compiled() -> Path:
 
 def _run(command: list[str]) -> str:
     try:
-        result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - the user's compiler
+        result = subprocess.run(  # noqa: S603 - the user's compiler
+            command, capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C"}
+        )
     except OSError as error:
-        raise InputError(f"cannot run the C++ compiler {command[0]} ({error.strerror})") from None
+        raise InputError(
+            f"cannot run the C++ compiler {command[0]} ({error.strerror}): "
+            "install one, name another in CXX, or train with --kernels torch"
+        ) from None
     if result.returncode:
         first = next((line for line in result.stderr.splitlines() if "error" in line), "no message")
         raise InputError(f"{command[0]} cannot compile the kernels ({first}); train with --kernels torch")

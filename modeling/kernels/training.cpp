@@ -7,7 +7,9 @@
 #include <ATen/Parallel.h>
 #include <torch/library.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <utility>
 #include <vector>
 
@@ -82,6 +84,8 @@ std::vector<std::pair<double, double>> sums(const Rows& rows, const Visit& visit
   at::parallel_for(0, rows.count(), share, [&](int64_t begin, int64_t end) {
     std::vector<float> block(2 * width);
     float *first = block.data(), *second = first + width;
+    double *to_first = firsts.data() + at::get_thread_num() * width;
+    double *to_second = seconds.data() + at::get_thread_num() * width;
     for (int64_t start = begin; start < end; start += kRowsPerBlock) {
       std::fill(block.begin(), block.end(), 0.0f);
       for (int64_t row = start; row < std::min(end, start + kRowsPerBlock); ++row) {
@@ -93,8 +97,8 @@ std::vector<std::pair<double, double>> sums(const Rows& rows, const Visit& visit
         }
       }
       for (int64_t c = 0; c < width; ++c) {
-        firsts[at::get_thread_num() * width + c] += first[c];
-        seconds[at::get_thread_num() * width + c] += second[c];
+        to_first[c] += first[c];
+        to_second[c] += second[c];
       }
     }
   });
@@ -171,19 +175,25 @@ std::vector<Tensor> normalise(const Tensor& input, const Tensor& weight, const T
   const Tensor x = channels_last(input);
   const Rows rows(x);
   const int64_t count = rows.pixels;
+  TORCH_CHECK(count > 1, "a single pixel has no variance");
   Tensor y = at::empty_like(x), mean = at::empty({rows.channels}, at::kFloat), inverse = at::empty_like(mean);
   const auto [low, high] = bounds(clamps);
   FLOAT_OR_BFLOAT16(x.scalar_type(), "normalise", [&, low = low, high = high] {
     const scalar_t* from = data<scalar_t>(x);
     scalar_t* to = data<scalar_t>(y);
-    const auto totals = sums(rows, [=](int64_t i, int64_t) {
-      const float value = load(from + i);
+    // Squares are of the distance to the first pixel: those of values far from 0 would cancel each other out.
+    std::vector<float> first_pixel(rows.channels);
+    for (int64_t c = 0; c < rows.channels; ++c) first_pixel[c] = load(from + c);
+    const auto all_origins = rows.spread(first_pixel);
+    const float* origin = all_origins.data();
+    const auto totals = sums(rows, [=](int64_t i, int64_t c) {
+      const float value = load(from + i) - origin[c];
       return std::pair(value, value * value);
     });
     std::vector<float> scales(rows.channels), shifts(rows.channels);
     for (int64_t c = 0; c < rows.channels; ++c) {
-      const double average = totals[c].first / count;
-      const double variance = std::max(0.0, totals[c].second / count - average * average);
+      const double distance = totals[c].first / count, average = origin[c] + distance;
+      const double variance = std::max(0.0, totals[c].second / count - distance * distance);
       data<float>(mean)[c] = average;
       data<float>(inverse)[c] = 1 / std::sqrt(variance + epsilon);
       scales[c] = data<float>(weight)[c] * data<float>(inverse)[c];

@@ -29,16 +29,20 @@ def compiler(folder: Path, script: str) -> str:
 
 
 def test_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second call takes what the first one compiled; other sources, or another processor, compile anew."""
+    """A second call takes what the first one compiled; other sources, or another processor, compile anew.
+
+    CXX may hold options, as build tools allow.
+    """
     script = """
         folder=$(dirname "$0")
-        [ "$2" = -dM ] && exec cat "$folder/processor"
+        [ "$1" = --cached ] || exit 1
+        [ "$3" = -dM ] && exec cat "$folder/processor"
         echo run >> "$folder/runs"
         while [ "$1" != -o ]; do shift; done
         echo library > "$2"
     """
     (tmp_path / "processor").write_text("#define __AVX2__ 1", encoding="utf-8")
-    monkeypatch.setenv("CXX", compiler(tmp_path, script))
+    monkeypatch.setenv("CXX", compiler(tmp_path, script) + " --cached")
     first, second = library.compiled(), library.compiled()
     other_source = tmp_path / "other.cpp"
     other_source.write_text("// other kernels", encoding="utf-8")
@@ -56,10 +60,10 @@ def test_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Without a compiler the error says what to do."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(InputError, match=r"need a C\+\+ compiler .* --kernels torch"):
+    with pytest.raises(InputError, match=r"cannot run the C\+\+ compiler c\+\+ .*: install one, .* --kernels torch"):
         library.compiled()
-    monkeypatch.setenv("CXX", "/nowhere/compiler")
-    with pytest.raises(InputError, match=r"cannot run the C\+\+ compiler /nowhere/compiler"):
+    monkeypatch.setenv("CXX", "/nowhere/compiler --option")
+    with pytest.raises(InputError, match=r"cannot run the C\+\+ compiler /nowhere/compiler \(No such file"):
         library.compiled()
 
 
