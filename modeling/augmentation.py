@@ -1,6 +1,6 @@
 """From stored crops to a training batch: the differences between pictures of the same thing, a whole batch at once.
 
-All limits are reached, but rarely: a network that only sees strong changes learns the images themselves more slowly.
+Strong changes of sharpness and light are rare: a network that sees little else learns the images more slowly.
 """
 
 from __future__ import annotations
@@ -11,13 +11,11 @@ from torch.nn import functional
 
 ZOOM = (0.7, 1.2)  # the side of the part that is seen, as a share of the crop's; above 1 the edges are mirrored
 STRETCH = 1.15  # how much wider than high, or higher than wide, things become at most
-SHIFT = 0.15  # how far the centre moves at most, as a share of half the side
+SHIFT = 0.25  # how far the centre moves at most, as a share of half the side
 SHARPNESS = (-0.7, 0.5)  # below 0 towards the mean of each pixel's surroundings, above 0 away from it
 BLURRED_SIZE = 32  # that mean is of a square so large that this many are a view's side
 LIGHT = 0.25  # by what share brightness, contrast and saturation change at most
-PATCH = (0.2, 0.4)  # the side of the grey square that hides a part, as a share of the view's
-PATCHED = 0.3  # share of the images that have one
-_GREY = 255 / 2
+MIXED = 0.5  # share of the images of which a part shows another image
 
 
 def augment(pixels: Tensor, size: int) -> Tensor:
@@ -32,19 +30,39 @@ def augment(pixels: Tensor, size: int) -> Tensor:
     """
     views = _frame(pixels.permute(0, 3, 1, 2).float().contiguous(), size)
     views = _relight(_sharpen(views)).clamp(0, 255)
-    return _hide_a_part(views).contiguous(memory_format=torch.channels_last)
+    return views.contiguous(memory_format=torch.channels_last)
+
+
+def mix(views: Tensor) -> tuple[Tensor, Tensor]:
+    """Show a square of the image before in some of the images, so that no single part decides.
+
+    Before the first image comes the last. It is CutMix (Yun et al., 2019), drawn for each image and not for the batch.
+
+    Args:
+        views: [N, 3, size, size].
+
+    Returns:
+        The images, of the same shape and memory format, and how much of each is still its own, float32 [N], 0 to 1.
+    """
+    count, size = len(views), views.shape[-1]
+    half = torch.rand(count, 1, 1, 1).sqrt() / 2 * (torch.rand(count, 1, 1, 1) < MIXED)
+    position = (torch.arange(size) + 0.5) / size
+    rows = (position.view(1, 1, -1, 1) - torch.rand(count, 1, 1, 1)).abs() < half
+    columns = (position.view(1, 1, 1, -1) - torch.rand(count, 1, 1, 1)).abs() < half
+    covered = rows & columns
+    return torch.where(covered, views.roll(1, 0), views), 1 - covered.float().mean(dim=(1, 2, 3))
 
 
 def _frame(images: Tensor, size: int) -> Tensor:
     """Mirror, zoom, stretch and move: [N, 3, H, W] to [N, 3, size, size]."""
     count = len(images)
-    zoom = _mostly(1, *ZOOM, count)
-    stretch = STRETCH ** _mostly(0, -0.5, 0.5, count)
+    zoom = torch.empty(count).uniform_(*ZOOM)
+    stretch = STRETCH ** torch.empty(count).uniform_(-0.5, 0.5)
     mirror = torch.randint(0, 2, (count,)) * 2 - 1
     transform = torch.zeros(count, 2, 3)
     transform[:, 0, 0] = zoom * stretch * mirror
     transform[:, 1, 1] = zoom / stretch
-    transform[:, :, 2] = _mostly(0, -SHIFT, SHIFT, count, 2)
+    transform[:, :, 2] = torch.empty(count, 2).uniform_(-SHIFT, SHIFT)
     grid = functional.affine_grid(transform, [count, 3, size, size], align_corners=False)
     return functional.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
@@ -61,24 +79,11 @@ def _relight(views: Tensor) -> Tensor:
     """Change saturation, contrast and brightness."""
     grey = views.mean(dim=1, keepdim=True)
     mean = grey.mean(dim=(2, 3), keepdim=True)
-    saturation, contrast, brightness = _mostly(1, 1 - LIGHT, 1 + LIGHT, 3, len(views), 1, 1, 1)
+    saturation, contrast, brightness = _mostly(1, 1 - LIGHT, 1 + LIGHT, 3, len(views), 1, 1, 1).unbind()
     views = grey + (views - grey) * saturation
     return (mean + (views - mean) * contrast) * brightness
-
-
-def _hide_a_part(views: Tensor) -> Tensor:
-    """Cover a square of some images, so that no single part decides (DeVries and Taylor, 2017: cutout)."""
-    position = (torch.arange(views.shape[-1]) + 0.5) / views.shape[-1]
-    near = [(position.view(shape) - _uniform(0, 1, views)).abs() for shape in ((1, 1, -1, 1), (1, 1, 1, -1))]
-    half = _uniform(*PATCH, views) / 2 * (_uniform(0, 1, views) < PATCHED)
-    return torch.where((near[0] < half) & (near[1] < half), _GREY, views)
 
 
 def _mostly(neutral: float, low: float, high: float, *shape: int) -> Tensor:
     """Draw numbers between two limits, more often the nearer they are to the neutral one."""
     return neutral + (torch.empty(shape).uniform_(low, high) - neutral) * torch.rand(shape)
-
-
-def _uniform(low: float, high: float, views: Tensor) -> Tensor:
-    """Draw a number for each view, [N, 1, 1, 1]."""
-    return torch.empty(len(views), 1, 1, 1).uniform_(low, high)

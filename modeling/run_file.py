@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 _FORMERLY = {"network": "mobilenetv2", "enlargement": 1, "precision": "fp32", "kernels": "torch"}
 
 
-def save_run(path: Path, trainer: Trainer, settings: dict[str, Any]) -> None:
-    """Write where a run stands, and the settings that it was started with."""
+def save_run(path: Path, trainer: Trainer, settings: dict[str, Any], *, measured: bool) -> None:
+    """Write where a run stands, whether its last whole epoch was measured, and what settings it was started with."""
     with replacing(path) as temporary:
-        torch.save({"trainer": trainer.state_dict(), "settings": settings}, temporary)
+        torch.save({"trainer": trainer.state_dict(), "settings": settings, "measured": measured}, temporary)
 
 
-def resume_run(path: Path, trainer: Trainer, settings: dict[str, Any]) -> None:
-    """Bring a fresh trainer to where a run stood.
+def resume_run(path: Path, trainer: Trainer, settings: dict[str, Any]) -> bool:
+    """Bring a fresh trainer to where a run stood; return whether its last whole epoch was measured.
 
     Raises:
         InputError: The file cannot be read, or the run was started with other settings.
@@ -43,3 +43,4 @@ def resume_run(path: Path, trainer: Trainer, settings: dict[str, Any]) -> None:
         changes = ", ".join(f"{name}: {stored.get(name)} then, {settings[name]} now" for name in differing)
         raise InputError(f"the run in {path} was started with other settings ({changes})")
     trainer.load_state_dict(state)
+    return bool(run.get("measured", True))

@@ -14,6 +14,7 @@ from modeling.checkpoint import as_stored, load_strictly, save_checkpoint
 from modeling.command import INTERRUPTED, InputError, Parser, positive, run
 from modeling.evaluation import top_k_accuracy
 from modeling.facts import ModelFacts
+from modeling.files import replacing
 from modeling.interruption import interruption
 from modeling.network import NETWORKS
 from modeling.run_file import resume_run, save_run
@@ -60,21 +61,20 @@ def train(options: Namespace) -> int:
     start = _start(options.weights, facts) if options.weights else None
     trainer = Trainer(facts, *training.decode(facts.size, facts.crop_fraction), recipe, start)
     settings = {**asdict(recipe), **given, "weights": options.weights, "images": len(training.labels)}
-    if options.resume:
-        resume_run(run_path, trainer, settings)
-    if trainer.step == trainer.steps:
+    measured = resume_run(run_path, trainer, settings) if options.resume else True
+    if trainer.step == trainer.steps and measured:
         raise InputError(f"the run in {options.output} is finished; its model is {model_path}")
-    test_pixels, test_labels = test.decode(facts.size, facts.crop_fraction)
+    test_images = test.decode(facts.size, facts.crop_fraction)
     with interruption() as stop:
-        for epoch in range(trainer.step // trainer.steps_per_epoch, recipe.epochs):
-            _train_epoch(trainer, stop)
-            if trainer.step % trainer.steps_per_epoch == 0:
-                accuracy = _save_model(model_path, trainer, facts, test_pixels, test_labels)
-                _extend_curve(options.output / CURVE_FILE, epoch + 1, trainer.size_of_epoch(epoch), accuracy)
-                _say(f"epoch {epoch + 1}/{recipe.epochs}: top-1 {accuracy:.2%} of {len(test_labels)} images")
-            # Last, so that a run which is killed before this does again what it has no model of yet.
-            save_run(run_path, trainer, settings)
-            if stop.is_set() and trainer.step < trainer.steps:
+        while trainer.step < trainer.steps or not measured:
+            if measured:
+                measured = not _train_epoch(trainer, stop)
+            else:
+                _measure_epoch(options.output, trainer, facts, *test_images)
+                measured = True
+            # After each, so that a run which is killed does no more than one of them again.
+            save_run(run_path, trainer, settings, measured=measured)
+            if stop.is_set() and (trainer.step < trainer.steps or not measured):
                 sys.stderr.write(f"stopped after step {trainer.step} of {trainer.steps}; --resume goes on from there\n")
                 return INTERRUPTED
     _say(f"wrote {model_path}")
@@ -86,18 +86,27 @@ def _say(line: str) -> None:
     sys.stdout.flush()
 
 
-def _train_epoch(trainer: Trainer, stop: Event) -> None:
-    """Train to the end of the current epoch, or until it is to stop."""
+def _train_epoch(trainer: Trainer, stop: Event) -> bool:
+    """Train to the end of the current epoch, or until it is to stop; return whether this was its end."""
     epoch, done = divmod(trainer.step, trainer.steps_per_epoch)
     label = f"epoch {epoch + 1}/{trainer.recipe.epochs}"
     with tqdm(total=trainer.steps_per_epoch, initial=done, desc=label, unit="step", disable=None) as bar:
         for _ in range(done, trainer.steps_per_epoch):
             if stop.is_set():
-                return
+                return False
             size = trainer.size
             loss = trainer.train_step()
             bar.set_postfix(loss=f"{loss:.3f}", size=size, refresh=False)
             bar.update()
+    return True
+
+
+def _measure_epoch(output: Path, trainer: Trainer, facts: ModelFacts, pixels: Tensor, labels: Tensor) -> None:
+    """Save the model of the epoch that ended, and tell how good it is."""
+    accuracy = _save_model(output / MODEL_FILE, trainer, facts, pixels, labels)
+    epoch = trainer.step // trainer.steps_per_epoch
+    _extend_curve(output / CURVE_FILE, epoch, trainer.size_of_epoch(epoch - 1), accuracy)
+    _say(f"epoch {epoch}/{trainer.recipe.epochs}: top-1 {accuracy:.2%} of {len(labels)} images")
 
 
 def _save_model(path: Path, trainer: Trainer, facts: ModelFacts, pixels: Tensor, labels: Tensor) -> float:
@@ -113,10 +122,13 @@ def _save_model(path: Path, trainer: Trainer, facts: ModelFacts, pixels: Tensor,
 def _extend_curve(path: Path, epoch: int, size: int, accuracy: float) -> None:
     """Add what an epoch, counted from 1, came to; what a run says of it or of later ones from before is replaced."""
     lines = path.read_text(encoding="utf-8").splitlines()[1:] if path.exists() else []
-    earlier = [line for line in lines if int(line.partition(",")[0]) < epoch]
-    path.write_text(
-        "\n".join(["epoch,size,accuracy", *earlier, f"{epoch},{size},{accuracy:.4f}", ""]), encoding="utf-8"
-    )
+    try:
+        earlier = [line for line in lines if int(line.partition(",")[0]) < epoch]
+    except ValueError:
+        raise InputError(f"{path} is not the curve of a run; move it away and go on with --resume") from None
+    text = "\n".join(["epoch,size,accuracy", *earlier, f"{epoch},{size},{accuracy:.4f}", ""])
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _start(source: str, facts: ModelFacts) -> dict[str, Tensor]:

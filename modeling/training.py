@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
-from modeling.augmentation import augment
+from modeling.augmentation import augment, mix
 from modeling.checkpoint import load_strictly
 from modeling.command import InputError
 from modeling.kernels import quicken
@@ -86,6 +86,9 @@ class Trainer:
         labels: int64 [N].
         recipe: How to train.
         start: Weights to start from, by name, in place of fresh ones.
+
+    Raises:
+        InputError: There are fewer than two images, or the kernels cannot be compiled.
     """
 
     def __init__(
@@ -96,6 +99,8 @@ class Trainer:
         recipe: Recipe,
         start: Mapping[str, Tensor] | None = None,
     ) -> None:
+        if len(labels) < 2:  # noqa: PLR2004 - batch normalisation needs a variance
+            raise InputError(f"training needs at least 2 images, got {len(labels)}")
         torch.manual_seed(recipe.seed)
         self.recipe = recipe
         self.step = 0
@@ -129,11 +134,12 @@ class Trainer:
         """Train on the next batch and return its loss."""
         torch.manual_seed(self._seed(self.step))  # for the augmentation and the dropout
         images, labels = self._batch()
+        images, own = mix(images)
         for group in self._optimizer.param_groups:
             group["lr"] = self.recipe.learning_rate_at(self.step / self.steps)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.precision == "bf16"):
             logits = self.network(images).float()
-        loss = functional.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
+        loss = (own * self._losses(logits, labels) + (1 - own) * self._losses(logits, labels.roll(1))).mean()
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
@@ -156,6 +162,10 @@ class Trainer:
         self.average.load_state_dict(state["average"])
         self._optimizer.load_state_dict(state["optimizer"])
         self.step = state["step"]
+
+    def _losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+        smoothing = self.recipe.label_smoothing
+        return functional.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="none")
 
     def _seed(self, number: int) -> int:
         return self.recipe.seed * 1_000_003 + number

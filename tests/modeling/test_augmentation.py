@@ -6,9 +6,7 @@ import pytest
 import torch
 
 from modeling import augmentation
-from modeling.augmentation import LIGHT, PATCH, PATCHED, SHIFT, STRETCH, ZOOM, augment
-
-GREY = 127.5
+from modeling.augmentation import LIGHT, MIXED, SHIFT, STRETCH, ZOOM, augment, mix
 
 
 @pytest.fixture(autouse=True)
@@ -19,15 +17,15 @@ def seed() -> None:
 
 @pytest.fixture
 def only_framed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Views of unchanged sharpness and light, with nothing hidden."""
-    for name, value in (("SHARPNESS", (0, 0)), ("LIGHT", 0), ("PATCHED", 0)):
+    """Views of unchanged sharpness and light."""
+    for name, value in (("SHARPNESS", (0, 0)), ("LIGHT", 0)):
         monkeypatch.setattr(augmentation, name, value)
 
 
 @pytest.fixture
 def only_relit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Views of the whole image with nothing hidden."""
-    for name, value in (("ZOOM", (1, 1)), ("STRETCH", 1), ("SHIFT", 0), ("SHARPNESS", (0, 0)), ("PATCHED", 0)):
+    """Views of the whole image, of unchanged sharpness."""
+    for name, value in (("ZOOM", (1, 1)), ("STRETCH", 1), ("SHIFT", 0), ("SHARPNESS", (0, 0))):
         monkeypatch.setattr(augmentation, name, value)
 
 
@@ -112,7 +110,7 @@ def test_saturation() -> None:
 @pytest.mark.parametrize("size", [32, 48, 63, 64, 96])
 def test_sharpness(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Below 0 an edge becomes softer, above 0 harder, whatever the size of the views."""
-    for name, value in (("ZOOM", (1, 1)), ("STRETCH", 1), ("SHIFT", 0), ("LIGHT", 0), ("PATCHED", 0)):
+    for name, value in (("ZOOM", (1, 1)), ("STRETCH", 1), ("SHIFT", 0), ("LIGHT", 0)):
         monkeypatch.setattr(augmentation, name, value)
     edge = torch.full((50, size, size, 3), 60, dtype=torch.uint8)
     edge[:, :, 9:] = 160
@@ -127,18 +125,21 @@ def test_sharpness(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     assert steepest[0.5] > 110
 
 
-def test_hidden_part() -> None:
-    """The due share of the views has one grey square of the size that is due, unless it is cut off at an edge."""
-    views = augment(torch.full((400, 32, 32, 3), 20, dtype=torch.uint8), 64)
-    hidden = (views == GREY).all(dim=1)  # [N, H, W]
-    heights, widths = hidden.any(dim=2).sum(dim=1), hidden.any(dim=1).sum(dim=1)
+def test_mix() -> None:
+    """The due share of the images has one square of the image before, and each image's own share is told."""
+    images = torch.arange(400.0).view(400, 1, 1, 1).expand(400, 3, 32, 32).contiguous(memory_format=torch.channels_last)
+    before = images.clone()
+    mixed, own = mix(images)
+    foreign = (mixed != images).all(dim=1)  # [N, H, W]
+    heights, widths = foreign.any(dim=2).sum(dim=1), foreign.any(dim=1).sum(dim=1)
 
-    assert torch.equal(hidden.sum(dim=(1, 2)), heights * widths)
-    assert abs((heights > 0).float().mean() - PATCHED) < 0.1
-    largest = torch.maximum(heights, widths)
-    assert PATCH[1] * 64 - 3 < largest.max() <= PATCH[1] * 64 + 1
-    shown = views[heights == 0]
-    torch.testing.assert_close(shown.amax(dim=(1, 2, 3)), shown.amin(dim=(1, 2, 3)), rtol=0, atol=0.01)
+    assert mixed.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(images, before)
+    assert torch.equal(torch.where(foreign[:, None], images.roll(1, 0), images), mixed)
+    assert torch.equal(foreign.sum(dim=(1, 2)), heights * widths)
+    torch.testing.assert_close(own, 1 - foreign.float().mean(dim=(1, 2)))
+    assert abs((own < 1).float().mean() - MIXED) < 0.1
+    assert own.min() < 0.3
 
 
 def test_seed_decides() -> None:

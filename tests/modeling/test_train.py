@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from tqdm import tqdm
 
 from modeling.checkpoint import load_checkpoint
 from modeling.command import INTERRUPTED
@@ -19,6 +19,7 @@ from modeling.export import main as export
 from modeling.run_file import save_run
 from modeling.train import main
 from modeling.training import Trainer
+from tests.modeling.marks import NEEDS_A_COMPILER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -126,27 +127,65 @@ def test_resumed_command(coloured_folder: Path, tmp_path: Path, monkeypatch: pyt
     assert (cut / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
 
 
-def test_killed_command(coloured_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A command that dies between the model of an epoch and the run's state does that epoch again, to the same end."""
+@pytest.mark.parametrize(("dies_measured", "trained_again"), [(False, 4), (True, 0)])
+def test_killed_command(
+    coloured_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    dies_measured: bool,  # noqa: FBT001 - a parameter of the test
+    trained_again: int,
+) -> None:
+    """A command that dies before it saves an epoch's training, or its measurement, does only that again."""
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     few = ["--epochs", "2"]
     assert main(options(coloured_folder, whole, *few)) == 0
 
-    def dying_save(path: Path, trainer: Trainer, settings: dict[str, Any]) -> None:
-        if trainer.step == trainer.steps:
+    def dying_save(path: Path, trainer: Trainer, settings: dict[str, Any], *, measured: bool) -> None:
+        if trainer.step == trainer.steps and measured is dies_measured:
             raise KeyboardInterrupt
-        save_run(path, trainer, settings)
+        save_run(path, trainer, settings, measured=measured)
 
     monkeypatch.setattr("modeling.train.save_run", dying_save)
     assert main(options(coloured_folder, cut, *few)) == INTERRUPTED
     monkeypatch.undo()
+    train_step, steps = Trainer.train_step, []
+
+    def counted_step(trainer: Trainer) -> float:
+        steps.append(trainer.step)
+        return train_step(trainer)
+
+    monkeypatch.setattr(Trainer, "train_step", counted_step)
     assert main(options(coloured_folder, cut, *few, "--resume")) == 0
 
+    assert len(steps) == trained_again
     for name in ("curve.csv", "model.safetensors"):
         assert (cut / name).read_bytes() == (whole / name).read_bytes()
 
 
-@pytest.mark.skipif(not (shutil.which("c++") or "CI" in os.environ), reason="needs a C++ compiler")
+def test_stopped_at_once(coloured_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that is stopped before its first step has measured no model."""
+
+    def stopping_bar(**options: Any) -> Any:
+        signal.raise_signal(signal.SIGTERM)
+        return tqdm(**options)
+
+    monkeypatch.setattr("modeling.train.tqdm", stopping_bar)
+    assert main(options(coloured_folder, tmp_path, "--epochs", "1")) == INTERRUPTED
+
+    assert not (tmp_path / "curve.csv").exists()
+    assert not (tmp_path / "model.safetensors").exists()
+
+
+def test_foreign_curve(coloured_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file in the curve's place that is none is left alone, and one line says so."""
+    (tmp_path / "curve.csv").write_text("my\nnotes\n", encoding="utf-8")
+
+    assert main(options(coloured_folder, tmp_path, "--epochs", "1")) == 2
+    assert "is not the curve of a run" in capsys.readouterr().err
+    assert (tmp_path / "curve.csv").read_text(encoding="utf-8") == "my\nnotes\n"
+
+
+@NEEDS_A_COMPILER
 def test_kernels(coloured_folder: Path, tmp_path: Path) -> None:
     """With kernels of our own, in bfloat16, the same network is trained: it learns, and the model says how."""
     quick = ["--epochs", "20", "--kernels", "own", "--precision", "bf16", "--held-out-share", "0.2", "--width", "0.1"]

@@ -15,6 +15,7 @@ from modeling.run_file import resume_run, save_run
 from modeling.servable import Servable
 from modeling.sources import read_images
 from modeling.training import Recipe, Trainer
+from tests.modeling.marks import NEEDS_A_COMPILER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,17 +49,37 @@ def test_learning(facts: ModelFacts, colours: tuple[Tensor, Tensor]) -> None:
     assert accuracy > 0.8
 
 
-@pytest.mark.parametrize("stop", [1, 4, 9])
-def test_resumed_run(facts: ModelFacts, colours: tuple[Tensor, Tensor], tmp_path: Path, stop: int) -> None:
+def test_mixed_labels(facts: ModelFacts, colours: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
+    """An image is learnt as what it shows: where it shows nothing but the image before, as that one's class."""
+    monkeypatch.setattr("modeling.training.mix", lambda images: (images.roll(1, 0), torch.zeros(len(images))))
+    trainer = Trainer(facts, *colours, replace(RECIPE, epochs=30, batch_size=12, learning_rate=0.03))
+    finish(trainer)
+
+    (accuracy,) = top_k_accuracy(Servable(trainer.average, facts), *colours)
+    assert accuracy > 0.8
+
+
+@pytest.mark.parametrize(
+    ("stop", "recipe"),
+    [
+        (1, RECIPE),
+        (4, RECIPE),
+        (9, RECIPE),
+        pytest.param(4, replace(RECIPE, kernels="own", precision="bf16"), marks=NEEDS_A_COMPILER),
+    ],
+)
+def test_resumed_run(
+    facts: ModelFacts, colours: tuple[Tensor, Tensor], tmp_path: Path, stop: int, recipe: Recipe
+) -> None:
     """A run that stops at any step and is resumed ends with the very weights of a run that does not stop."""
-    whole = Trainer(facts, *colours, RECIPE)
+    whole = Trainer(facts, *colours, recipe)
     losses = finish(whole)
-    first = Trainer(facts, *colours, RECIPE)
+    first = Trainer(facts, *colours, recipe)
     first_losses = [first.train_step() for _ in range(stop)]
-    save_run(tmp_path / "run.pth", first, {})
+    save_run(tmp_path / "run.pth", first, {}, measured=True)
     torch.rand(5)  # whatever else the process draws
-    second = Trainer(facts, *colours, RECIPE)
-    resume_run(tmp_path / "run.pth", second, {})
+    second = Trainer(facts, *colours, recipe)
+    assert resume_run(tmp_path / "run.pth", second, {})
 
     assert first_losses + finish(second) == losses
     for expected, found in ((whole.average, second.average), (whole.network, second.network)):
@@ -77,20 +98,21 @@ def test_seed(facts: ModelFacts, colours: tuple[Tensor, Tensor]) -> None:
 def test_other_settings(facts: ModelFacts, colours: tuple[Tensor, Tensor], tmp_path: Path) -> None:
     """A run is not resumed with settings that it was not started with; the error names them."""
     trainer = Trainer(facts, *colours, RECIPE)
-    save_run(tmp_path / "run.pth", trainer, {"seed": 0, "width": 1.0})
+    save_run(tmp_path / "run.pth", trainer, {"seed": 0, "width": 1.0}, measured=True)
 
     with pytest.raises(InputError, match=r"other settings \(width: 1\.0 then, 0\.5 now\)"):
         resume_run(tmp_path / "run.pth", trainer, {"seed": 0, "width": 0.5})
 
 
 def test_older_runs(facts: ModelFacts, colours: tuple[Tensor, Tensor], tmp_path: Path) -> None:
-    """A run from before there was a choice goes on as what it was: MobileNetV2, which saw its images as they came."""
+    """A run from before there was a choice goes on as what it was, MobileNetV2 that saw its images as they came."""
     trainer = Trainer(facts, *colours, RECIPE)
     trainer.train_step()
-    save_run(tmp_path / "run.pth", trainer, {"seed": 0})
+    torch.save({"trainer": trainer.state_dict(), "settings": {"seed": 0}}, tmp_path / "run.pth")
     resumed = Trainer(facts, *colours, RECIPE)
-    resume_run(tmp_path / "run.pth", resumed, {"seed": 0, "network": "mobilenetv2", "enlargement": 1})
+    then = {"network": "mobilenetv2", "enlargement": 1, "precision": "fp32", "kernels": "torch"}
 
+    assert resume_run(tmp_path / "run.pth", resumed, {"seed": 0, **then})  # such runs were saved after a measurement
     assert resumed.step == 1
     with pytest.raises(InputError, match=r"other settings \(enlargement: 1 then, 3 now\)"):
         resume_run(tmp_path / "run.pth", resumed, {"seed": 0, "network": "mobilenetv2", "enlargement": 3})
@@ -129,6 +151,8 @@ def test_few_images(facts: ModelFacts, colours: tuple[Tensor, Tensor]) -> None:
 
     assert trainer.steps == 1
     assert trainer.train_step() > 0
+    with pytest.raises(InputError, match="at least 2 images, got 1"):
+        Trainer(facts, pixels[:1], labels[:1], RECIPE)
 
 
 @pytest.mark.parametrize(

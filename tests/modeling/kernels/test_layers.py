@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
-import shutil
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -19,13 +17,14 @@ from modeling.attention.coordinate import CoordinateAttention
 from modeling.kernels import quicken
 from modeling.network import NETWORKS
 from modeling.network.layers import conv_bn
+from tests.modeling.marks import NEEDS_A_COMPILER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
 
-pytestmark = pytest.mark.skipif(not (shutil.which("c++") or "CI" in os.environ), reason="needs a C++ compiler")
+pytestmark = NEEDS_A_COMPILER
 
 BLOCKS: dict[str, Callable[[int], nn.Module]] = {
     "batch normalisation": lambda channels: nn.Sequential(nn.BatchNorm2d(channels)),
