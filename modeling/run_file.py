@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from modeling.training import Trainer
 
-# What runs were started with before there was a choice.
+# What runs were started with before there was a choice; only the classes of older runs are not known.
 _FORMERLY = {"network": "mobilenetv2", "enlargement": 1, "precision": "fp32", "kernels": "torch"}
 
 
@@ -32,7 +32,8 @@ def resume_run(path: Path, trainer: Trainer, settings: dict[str, Any]) -> bool:
     """
     try:
         run = torch.load(path, map_location="cpu", weights_only=True)
-        stored, state = {**_FORMERLY, **run["settings"]}, run["trainer"]
+        unnamed = {"classes": settings.get("classes")}
+        stored, state = {**_FORMERLY, **unnamed, **run["settings"]}, run["trainer"]
     except FileNotFoundError:
         raise InputError(f"there is no run to resume: {path} does not exist") from None
     except Exception as error:  # noqa: BLE001 - the unpickler meets garbage with errors of any kind

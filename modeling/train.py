@@ -60,13 +60,18 @@ def train(options: Namespace) -> int:
     )
     start = _start(options.weights, facts) if options.weights else None
     trainer = Trainer(facts, *training.decode(facts.size, facts.crop_fraction), recipe, start)
-    settings = {**asdict(recipe), **given, "weights": options.weights, "images": len(training.labels)}
+    data = {"images": len(training.labels), "classes": list(training.classes)}
+    settings = {**asdict(recipe), **given, "weights": options.weights, **data}
     measured = resume_run(run_path, trainer, settings) if options.resume else True
     if trainer.step == trainer.steps and measured:
         raise InputError(f"the run in {options.output} is finished; its model is {model_path}")
     test_images = test.decode(facts.size, facts.crop_fraction)
+    save_run(run_path, trainer, settings, measured=measured)  # from now on the folder holds a run
     with interruption() as stop:
         while trainer.step < trainer.steps or not measured:
+            if stop.is_set():
+                sys.stderr.write(f"stopped after step {trainer.step} of {trainer.steps}; --resume goes on from there\n")
+                return INTERRUPTED
             if measured:
                 measured = not _train_epoch(trainer, stop)
             else:
@@ -74,9 +79,6 @@ def train(options: Namespace) -> int:
                 measured = True
             # After each, so that a run which is killed does no more than one of them again.
             save_run(run_path, trainer, settings, measured=measured)
-            if stop.is_set() and (trainer.step < trainer.steps or not measured):
-                sys.stderr.write(f"stopped after step {trainer.step} of {trainer.steps}; --resume goes on from there\n")
-                return INTERRUPTED
     _say(f"wrote {model_path}")
     return 0
 
@@ -121,8 +123,8 @@ def _save_model(path: Path, trainer: Trainer, facts: ModelFacts, pixels: Tensor,
 
 def _extend_curve(path: Path, epoch: int, size: int, accuracy: float) -> None:
     """Add what an epoch, counted from 1, came to; what a run says of it or of later ones from before is replaced."""
-    lines = path.read_text(encoding="utf-8").splitlines()[1:] if path.exists() else []
     try:
+        lines = path.read_text(encoding="utf-8").splitlines()[1:] if path.exists() else []
         earlier = [line for line in lines if int(line.partition(",")[0]) < epoch]
     except ValueError:
         raise InputError(f"{path} is not the curve of a run; move it away and go on with --resume") from None

@@ -131,7 +131,11 @@ class Trainer:
         return self.recipe.size_at(((epoch + 1) * self.steps_per_epoch - 1) / self.steps)
 
     def train_step(self) -> float:
-        """Train on the next batch and return its loss."""
+        """Train on the next batch and return its loss.
+
+        Raises:
+            InputError: The loss is not finite; the weights stay as they were.
+        """
         torch.manual_seed(self._seed(self.step))  # for the augmentation and the dropout
         images, labels = self._batch()
         images, own = mix(images)
@@ -140,6 +144,8 @@ class Trainer:
         with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.precision == "bf16"):
             logits = self.network(images).float()
         loss = (own * self._losses(logits, labels) + (1 - own) * self._losses(logits, labels.roll(1))).mean()
+        if not loss.isfinite():
+            raise InputError(f"the loss is not finite at step {self.step + 1}: give a lower --learning-rate")
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -176,13 +177,47 @@ def test_stopped_at_once(coloured_folder: Path, tmp_path: Path, monkeypatch: pyt
     assert not (tmp_path / "model.safetensors").exists()
 
 
-def test_foreign_curve(coloured_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_foreign_curve(
+    coloured_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], encoding: str
+) -> None:
     """A file in the curve's place that is none is left alone, and one line says so."""
-    (tmp_path / "curve.csv").write_text("my\nnotes\n", encoding="utf-8")
+    (tmp_path / "curve.csv").write_text("my\nnotes\n", encoding=encoding)
 
     assert main(options(coloured_folder, tmp_path, "--epochs", "1")) == 2
     assert "is not the curve of a run" in capsys.readouterr().err
-    assert (tmp_path / "curve.csv").read_text(encoding="utf-8") == "my\nnotes\n"
+    assert (tmp_path / "curve.csv").read_text(encoding=encoding) == "my\nnotes\n"
+
+
+def test_folder_is_taken_from_the_start(coloured_folder: Path, tmp_path: Path) -> None:
+    """A run whose first epoch has not ended already keeps a second one out of its folder."""
+
+    def second_run(trainer: Trainer) -> float:
+        assert trainer.step == 0
+        assert main(options(coloured_folder, tmp_path)) == 2
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "train_step", second_run)
+        assert main(options(coloured_folder, tmp_path)) == INTERRUPTED
+
+
+def test_diverged_run(coloured_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A run whose loss grows beyond all numbers ends with one line, and what was saved before stays."""
+    assert main(options(coloured_folder, tmp_path, "--epochs", "9", "--learning-rate", "1e30", "--warm-up", "0")) == 2
+    assert "the loss is not finite at step" in capsys.readouterr().err
+    assert torch.load(tmp_path / "run.pth")["trainer"]["step"] == 0
+
+
+def test_renamed_classes(coloured_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A run does not go on with classes of other names, for the labels would mean something else."""
+    data = tmp_path / "data"
+    shutil.copytree(coloured_folder, data)
+    assert main(options(data, tmp_path / "run", "--epochs", "1")) == 0
+    (data / "blue").rename(data / "violet")
+
+    assert main(options(data, tmp_path / "run", "--epochs", "1", "--resume")) == 2
+    assert "other settings (classes: " in capsys.readouterr().err
 
 
 @NEEDS_A_COMPILER
