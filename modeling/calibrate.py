@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from imaging.evaluation import CALIBRATION_BINS
 from modeling.calibration import fit_temperature, logits_of, measure_calibration
-from modeling.checkpoint import save_checkpoint
+from modeling.checkpoint import as_stored, load_strictly, save_checkpoint
 from modeling.command import InputError, Parser, positive, run, seed
 from modeling.servable import Servable
 from modeling.sources import CIFAR10, read_test_images
@@ -35,6 +35,7 @@ def calibrate(options: Namespace) -> int:
     if output.suffix != _SUFFIX:
         raise InputError(f"{output} is no {_SUFFIX} file, which alone holds a temperature: give --output FILE{_SUFFIX}")
     network, facts = load_weights(options.model, read_labels(options.labels) if options.labels else None)
+    load_strictly(network, as_stored(network.state_dict()))  # what is measured is what is written
     images = read_test_images(options.data)
     servable = Servable(network, facts)
     halves = [half.with_classes(facts.classes) for half in images.hold_out(0.5, options.seed)]

@@ -22,7 +22,8 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter):
     """Shows each default that says something."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        return super()._get_help_string(action) if action.default else action.help
+        silent = action.default is None or action.default is False
+        return action.help if silent else super()._get_help_string(action)
 
 
 class Parser(argparse.ArgumentParser):

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from modeling.attention import ATTENTION
-from modeling.command import Parser, positive, positive_number, run
+from modeling.command import InputError, Parser, positive, positive_number, run
 from modeling.counting import count_multiply_adds, count_parameters
+from modeling.facts import MOST_WIDTH
 from modeling.network import NETWORKS
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PROGRAM = "python -m modeling.count"
+_MOST = 100_000  # pixels along a side, or classes: the numbers of far more overflow
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,6 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def count(options: Namespace) -> int:
     """Print one line for each network and kind of attention that was asked for."""
+    for name, most in {"width": MOST_WIDTH, "size": _MOST, "classes": _MOST}.items():
+        if getattr(options, name) > most:
+            raise InputError(f"{name} must be at most {most:g}, got {getattr(options, name):g}")
     sys.stdout.write(f"{'network':<14}{'attention':<11}{'parameters':>12}{'M-Adds':>15}\n")
     for network in options.network:
         for attention in options.attention:

@@ -38,15 +38,17 @@ class DataSet(LabelledImages):
         """Split into images to train on and a share of each class, at least one image of it, to test with.
 
         Raises:
-            InputError: A class has only one image, or the share leaves none to train on.
+            InputError: A class has only one image, or the share is none, or leaves none to train on.
         """
+        if not 0 < share < 1:
+            raise InputError(f"the share to hold out must be above 0 and below 1, got {share}")
         generator = np.random.default_rng(seed)
         kept: list[int] = []
         held_out: list[int] = []
         for label, name in enumerate(self.classes):
             indices = generator.permutation(np.flatnonzero(np.asarray(self.labels) == label)).tolist()
             count = max(1, round(share * len(indices)))
-            if not 0 < share < 1 or count >= len(indices):
+            if count >= len(indices):
                 raise InputError(f"cannot hold out {share} of the {len(indices)} images of {name!r} in {self.name}")
             held_out += indices[:count]
             kept += indices[count:]

@@ -67,7 +67,7 @@ def export_model(
     destination: Destination,
     serving: Serving = Serving(),  # noqa: B008 - it never changes
 ) -> float:
-    """Write the module, `labels.txt` and `config.pbtxt`; a failure leaves what was there as it was.
+    """Write the module, `labels.txt` and `config.pbtxt`, each in one step, once the module has passed its check.
 
     Returns:
         The largest difference of a probability from the network's own, at any of the batch sizes that are warmed up.
@@ -75,7 +75,6 @@ def export_model(
     Raises:
         ExportError: The module that would have been written does not compute what the network computes.
     """
-    torch.set_num_threads(1)  # several would mostly wait for each other: these are many short computations
     servable = Servable(network, facts, serving.form, serving.precision)
     reference = Servable(network, facts, serving.form)
     with tempfile.TemporaryDirectory() as folder:
@@ -101,6 +100,7 @@ def export_ensemble(name: str, facts: ModelFacts, network: Destination, form: In
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     options = export_parser(PROGRAM).parse_args(arguments)
+    torch.set_num_threads(1)  # several would mostly wait for each other: these are many short computations
     return run(PROGRAM, lambda: export(options))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 # Red, green, blue, of pixels between 0 and 1, over ImageNet; by custom other photographs are normalised by them too.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-_MOST_WIDTH = 10.0  # a hundred times the weights; far wider networks fit into no machine's memory
+MOST_WIDTH = 10.0  # a hundred times the weights; far wider networks fit into no machine's memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +62,26 @@ class ModelFacts:
     recipe: dict[str, object] | None = None
 
     def __post_init__(self) -> None:
-        if self.network not in NETWORKS:
-            raise InputError(f"network {self.network!r} is not one of {', '.join(NETWORKS)}")
-        if self.attention not in ATTENTION:
-            raise InputError(f"attention {self.attention!r} is not one of {', '.join(ATTENTION)}")
-        if not self.classes or min(self.size, self.enlargement) < 1:
-            raise InputError("classes, size and enlargement must be positive")
-        if not 0 < self.width <= _MOST_WIDTH:
-            raise InputError(f"width must be positive and at most {_MOST_WIDTH:g}")
-        if not 0 < self.crop_fraction <= 1:
-            raise InputError("crop fraction must be positive and at most 1")
-        if not 0 < self.temperature < math.inf:
-            raise InputError("temperature must be positive and finite")
-        if len(self.mean) != len(IMAGENET_MEAN) or len(self.std) != len(IMAGENET_STD) or min(self.std) <= 0:
-            raise InputError("mean and std must have a number for each of red, green and blue, those of std positive")
+        requirements = {
+            f"network {self.network!r} is not one of {', '.join(NETWORKS)}": self.network in NETWORKS,
+            f"attention {self.attention!r} is not one of {', '.join(ATTENTION)}": self.attention in ATTENTION,
+            "classes must be names, at least one": _are_names(self.classes),
+            "size must be a whole number of at least 1": _is_count(self.size),
+            "enlargement must be a whole number of at least 1": _is_count(self.enlargement),
+            f"width must be positive and at most {MOST_WIDTH:g}": 0 < _number(self.width) <= MOST_WIDTH,
+            "crop fraction must be positive and at most 1": 0 < _number(self.crop_fraction) <= 1,
+            "temperature must be positive and finite": _number(self.temperature) > 0,
+            "mean must have a finite number for each of red, green and blue": (
+                len(self.mean) == len(IMAGENET_MEAN) and not any(math.isnan(_number(each)) for each in self.mean)
+            ),
+            "std must have a positive and finite number for each of red, green and blue": (
+                len(self.std) == len(IMAGENET_STD) and all(_number(each) > 0 for each in self.std)
+            ),
+            "recipe must be settings by name": isinstance(self.recipe, dict | None),
+        }
+        for requirement, holds in requirements.items():
+            if not holds:
+                raise InputError(requirement)
 
     def build(self) -> nn.Module:
         """Build the network that these facts describe, with fresh weights."""
@@ -93,8 +100,22 @@ class ModelFacts:
         """
         try:
             fields = json.loads(text)
-            for name in ("classes", "mean", "std"):
-                fields[name] = tuple(fields[name])
-            return cls(**fields)
-        except (KeyError, TypeError, ValueError) as error:
+            lists = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
+            return cls(**{**fields, **lists})
+        except (AttributeError, TypeError, ValueError) as error:
             raise InputError(f"the facts stored with the weights cannot be used ({error})") from None
+
+
+def _are_names(classes: object) -> bool:
+    return isinstance(classes, tuple) and bool(classes) and all(isinstance(name, str) for name in classes)
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and value >= 1
+
+
+def _number(value: object) -> float:
+    """Return a finite number as it is, and for anything else the one that is within no limits."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or abs(value) > sys.float_info.max:
+        return math.nan
+    return value

@@ -1,4 +1,4 @@
-"""A network as a TorchScript file that stands alone, checked against the network it was made from."""
+"""A network as a TorchScript file that stands alone."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from zipfile import BadZipFile, ZipFile
 import torch
 
 from modeling.command import InputError
-from modeling.comparison import largest_difference, noise
+from modeling.comparison import noise
 from modeling.facts import ModelFacts
-from modeling.servable import InputForm, Precision, Servable
+from modeling.servable import InputForm, Servable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from torch import Tensor
@@ -58,34 +58,11 @@ def load_torchscript(path: Path) -> tuple[Callable[[Tensor], Tensor], ModelFacts
         raise InputError(f"cannot read {path} as TorchScript ({reason})") from None
     if not extra[_FACTS_FILE]:
         raise InputError(f"{path} was not written by this exporter: it does not say what it takes")
-    facts, form = (content.decode() if isinstance(content, bytes) else content for content in extra.values())
-    return module, ModelFacts.from_json(facts), InputForm(form)
-
-
-def check_torchscript(
-    servable: Servable,
-    facts: ModelFacts,
-    path: Path,
-    batch_sizes: Sequence[int],
-    tolerance: float = Precision.FP32.tolerance,
-) -> float:
-    """Compare a written module with the network it was made from, at some batch sizes.
-
-    Args:
-        servable: The network, in float32.
-        facts: What it takes.
-        path: The module.
-        batch_sizes: The sizes to compare at.
-        tolerance: By how much a probability may differ.
-
-    Returns:
-        The largest difference of a probability.
-
-    Raises:
-        ExportError: A shape or a probability differs.
-    """
-    module, _, form = load_torchscript(path)
-    return largest_difference(servable, module, form, facts.size, batch_sizes, tolerance)
+    try:
+        facts, form = (content.decode() if isinstance(content, bytes) else content for content in extra.values())
+        return module, ModelFacts.from_json(facts), InputForm(form)
+    except ValueError as error:
+        raise InputError(f"what {path} says of itself cannot be used ({error})") from None
 
 
 @contextmanager

@@ -58,7 +58,7 @@ def train(options: Namespace) -> int:
         **given,
         recipe={**asdict(recipe), "weights": options.weights},
     )
-    start = _start(options.weights, facts) if options.weights else None
+    start = _start(options.weights, facts) if options.weights and not options.resume else None
     trainer = Trainer(facts, *training.decode(facts.size, facts.crop_fraction), recipe, start)
     data = {"images": len(training.labels), "classes": list(training.classes)}
     settings = {**asdict(recipe), **given, "weights": options.weights, **data}

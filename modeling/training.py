@@ -57,6 +57,11 @@ class Recipe:
         for name, (value, minimum) in least.items():
             if value < minimum:
                 raise InputError(f"{name} must be at least {minimum}, got {value}")
+        if self.seed >= 2**32:
+            raise InputError(f"seed must be less than {2**32}, got {self.seed}")
+        for name in ("learning_rate", "weight_decay"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise InputError(f"{name} must be at least 0 and finite, got {getattr(self, name)}")
         shares = {name: getattr(self, name) for name in ("warm_up", "label_smoothing", "average_decay")}
         for name, share in shares.items():
             if not 0 <= share < 1:

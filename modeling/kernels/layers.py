@@ -56,7 +56,8 @@ def _is_depthwise(layer: nn.Conv2d) -> bool:
     return (
         layer.groups == layer.in_channels == layer.out_channels
         and layer.kernel_size == (3, 3)
-        and layer.padding == (1, 1)
+        and layer.padding == layer.dilation == (1, 1)
+        and layer.padding_mode == "zeros"
         and layer.stride in {(1, 1), (2, 2)}
         and layer.bias is None
     )

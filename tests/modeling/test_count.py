@@ -27,3 +27,17 @@ def test_refusals(capsys: pytest.CaptureFixture[str], options: list[str]) -> Non
 
     assert leaving.value.code == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--width", "1e300", "width must be at most 10, got 1e+300"),
+        ("--size", "1" + "0" * 12, "size must be at most 100000, got 1e+12"),
+        ("--classes", "1" + "0" * 30, "classes must be at most 100000, got 1e+30"),
+    ],
+)
+def test_too_large(capsys: pytest.CaptureFixture[str], option: str, value: str, message: str) -> None:
+    """A network or an image that fits into no machine is not counted."""
+    assert main([option, value]) == 2
+    assert capsys.readouterr().err == f"python -m modeling.count: {message}\n"

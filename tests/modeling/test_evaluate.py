@@ -18,6 +18,7 @@ from modeling.command import INTERRUPTED
 from modeling.evaluate import main
 from modeling.evaluation import top_k_accuracy
 from modeling.export import Destination, export_model
+from modeling.facts import ModelFacts
 from modeling.model_config import Serving
 from modeling.servable import InputForm
 from modeling.weights import load_weights
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from modeling.facts import ModelFacts
     from tests.serving import ServerProcess
 
 
@@ -139,6 +139,24 @@ def test_foreign_module(coloured_folder: Path, tmp_path: Path, capsys: pytest.Ca
 
     assert main([str(tmp_path / "model.pt"), "--data", str(coloured_folder)]) == 2
     assert "was not written by this exporter" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("facts", "form"), [(b"\xff", b"uint8"), (b"{}", b"uint8"), (None, b"float64"), (b"[]", b"uint8")]
+)
+def test_module_with_other_facts(
+    coloured_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], facts: bytes | None, form: bytes
+) -> None:
+    """TorchScript that says something unusable of itself is refused in one line."""
+    known = facts or ModelFacts(("a", "b"), 32).to_json().encode()
+    module = torch.jit.script(torch.nn.Identity())  # type: ignore[no-untyped-call]
+    contents = {"coordserve.json": known, "coordserve.input": form}
+    torch.jit.save(module, tmp_path / "model.pt", contents)  # type: ignore[no-untyped-call]
+
+    assert main([str(tmp_path / "model.pt"), "--data", str(coloured_folder)]) == 2
+    error = capsys.readouterr().err
+    assert "cannot be used" in error
+    assert error.count("\n") == 1
 
 
 def test_weights_named_like_a_module(coloured_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,11 +14,11 @@ from tritonclient.grpc import model_config_pb2
 
 from modeling.checkpoint import save_checkpoint
 from modeling.command import InputError
-from modeling.comparison import ExportError
+from modeling.comparison import ExportError, largest_difference
 from modeling.export import Destination, export_model, main
 from modeling.model_config import Serving, warm_sizes
 from modeling.servable import InputForm, Precision, Servable
-from modeling.torchscript import check_torchscript, load_torchscript, save_torchscript
+from modeling.torchscript import load_torchscript, save_torchscript
 from modeling.weights import BUNDLED_FILE
 from server.check.check import check_repository
 
@@ -69,8 +69,9 @@ def test_differing_module_is_noticed(tmp_path: Path, facts: ModelFacts, trained:
     with torch.no_grad():
         network.classifier[1].bias[0].add_(0.01)  # type: ignore[index]
 
+    module, _, form = load_torchscript(tmp_path / "model.pt")
     with pytest.raises(ExportError, match="differs from the network by"):
-        check_torchscript(Servable(network, facts), facts, tmp_path / "model.pt", [1, 2])
+        largest_difference(Servable(network, facts), module, form, facts.size, [1, 2], Precision.FP32.tolerance)
 
 
 def test_failed_check_leaves_nothing(tmp_path: Path, facts: ModelFacts, trained: Trained) -> None:

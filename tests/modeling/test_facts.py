@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING
 
 import pytest
@@ -49,7 +50,7 @@ def test_bundled_names() -> None:
     assert facts.build().state_dict().keys() == state.keys()
 
 
-@pytest.mark.parametrize("width", [0.0, -1.0, 10.1, 1e300, float("inf"), float("nan")])
+@pytest.mark.parametrize("width", [0.0, -1.0, 10.1, 1e300, float("inf"), math.nan])
 def test_impossible_widths(width: float) -> None:
     """A width of which no network can be built is refused."""
     with pytest.raises(InputError, match="width must be positive and at most 10"):
@@ -63,3 +64,30 @@ def test_unknown_names(field: str, value: str) -> None:
 
     with pytest.raises(InputError, match=f"{field} '{value}' is not one of .*, "):
         ModelFacts.from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("classes", "cat", "classes must be names"),
+        ("classes", [], "classes must be names, at least one"),
+        ("classes", [1, 2], "classes must be names"),
+        ("size", 32.0, "size must be a whole number"),
+        ("enlargement", True, "enlargement must be a whole number"),
+        ("width", "1", "width must be positive"),
+        ("crop_fraction", None, "crop fraction must be positive"),
+        ("temperature", math.inf, "temperature must be positive and finite"),
+        ("mean", [0, 0, math.nan], "mean must have a finite number"),
+        ("mean", "red", "mean must have a finite number"),
+        ("std", [1, 1, 0], "std must have a positive and finite number"),
+        ("std", [1, 1], "std must have a positive and finite number"),
+        ("recipe", [1], "recipe must be settings"),
+        ("colour", "red", "colour"),
+    ],
+)
+def test_wrong_kinds(field: str, value: object, message: str) -> None:
+    """A fact that is none of its kind is refused, also where Python could go on with it."""
+    fields = json.loads(ModelFacts(("a", "b"), 32).to_json())
+
+    with pytest.raises(InputError, match=message):
+        ModelFacts.from_json(json.dumps({**fields, field: value}))

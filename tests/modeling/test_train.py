@@ -189,6 +189,18 @@ def test_foreign_curve(
     assert (tmp_path / "curve.csv").read_text(encoding=encoding) == "my\nnotes\n"
 
 
+def test_resumed_without_its_start(coloured_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A run that began with other weights goes on without them: its own are in its folder."""
+    assert main(options(coloured_folder, tmp_path / "first", "--epochs", "1")) == 0
+    weights = (tmp_path / "first" / "model.safetensors").rename(tmp_path / "start.safetensors")
+    again = [*options(coloured_folder, tmp_path / "again", "--epochs", "1"), "--weights", str(weights)]
+    assert main(again) == 0
+    weights.unlink()
+
+    assert main([*again, "--resume"]) == 2
+    assert "is finished" in capsys.readouterr().err
+
+
 def test_folder_is_taken_from_the_start(coloured_folder: Path, tmp_path: Path) -> None:
     """A run whose first epoch has not ended already keeps a second one out of its folder."""
 
@@ -270,7 +282,7 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert leaving.value.code == 0
     text = " ".join(capsys.readouterr().out.split())
-    for default in ("cifar10", "48,64", "0.003", "0.998", "128", "runs/cifar10", "ca"):
+    for default in ("cifar10", "48,64", "0.003", "0.998", "128", "runs/cifar10", "ca", "0"):
         assert f"(default: {default})" in text
 
 
@@ -281,7 +293,13 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
         (["--epochs", "0"], "epochs must be at least 1"),
         (["--batch-size", "1"], "batch_size must be at least 2"),
         (["--seed", "-1"], "seed must be at least 0"),
-        (["--held-out-share", "2"], "cannot hold out"),
+        (["--seed", "4294967296"], "seed must be less than 4294967296"),
+        (["--learning-rate", "-1"], "learning_rate must be at least 0 and finite, got -1.0"),
+        (["--learning-rate", "nan"], "learning_rate must be at least 0 and finite, got nan"),
+        (["--weight-decay", "inf"], "weight_decay must be at least 0 and finite, got inf"),
+        (["--held-out-share", "2"], "the share to hold out must be above 0 and below 1, got 2.0"),
+        (["--held-out-share", "nan"], "the share to hold out must be above 0 and below 1, got nan"),
+        (["--held-out-share", "0.99"], "cannot hold out"),
         (["--width", "-1"], "width"),
         (["--crop-fraction", "0"], "crop fraction"),
         (["--average-decay", "1"], "average_decay must be in [0, 1), got 1.0"),

@@ -175,7 +175,7 @@ def test_weights_keep_their_names() -> None:
 
 
 def test_other_layers_stay() -> None:
-    """What is not such a layer is left as it is: strided by 3, of other size or border, with a bias, not depthwise.
+    """What is not such a layer is left as it is: strided by 3, dilated, of other size or border, biased, not depthwise.
 
     So is normalisation without weights, without running statistics or with those of all batches alike.
     """
@@ -183,6 +183,8 @@ def test_other_layers_stay() -> None:
         nn.Conv2d(8, 8, 3, stride=3, padding=1, groups=8, bias=False),
         nn.Conv2d(8, 8, 5, padding=2, groups=8, bias=False),
         nn.Conv2d(8, 8, 3, groups=8, bias=False),
+        nn.Conv2d(8, 8, 3, padding=1, dilation=2, groups=8, bias=False),
+        nn.Conv2d(8, 8, 3, padding=1, padding_mode="reflect", groups=8, bias=False),
         nn.Conv2d(8, 8, 3, padding=1, groups=8),
         nn.Conv2d(8, 16, 3, padding=1, groups=8, bias=False),
         nn.Conv2d(8, 8, 3, padding=1, groups=4, bias=False),
