@@ -67,6 +67,10 @@ class Catalogue:
         """Every version that answers requests, by name and version."""
         return [version for version in self.loaded() if version.batcher.alive]
 
+    def loading(self) -> list[str]:
+        """The models that are being loaded, or wait for their turn."""
+        return sorted(name for name, model in list(self._models.items()) if model.is_loading)
+
     def ended(self) -> list[str]:
         """The models that are loaded, but have lost an instance: they serve nothing until they are loaded again."""
         return sorted({version.config.name for version in self.loaded() if not version.batcher.alive})

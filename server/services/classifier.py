@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from proto import classifier_pb2
-from server.errors import DeadlineUnreachable, InvalidRequest, ServingError, Unavailable
+from server.errors import DeadlineUnreachable, InvalidRequest, ModelNotReady, ServingError, Unavailable
 from server.observed_request import current
 from server.services.execution import execute
 from server.services.images import ImageDecoder, ImageInput
@@ -85,6 +85,8 @@ class ClassifierServicer:
 
     def _only_classifier(self) -> str:
         names = sorted({model.config.name for model in self._repository.ready() if _classifies(model)})
+        if not names and (loading := self._repository.loading()):
+            raise ModelNotReady(f"no model that classifies images is ready yet; being loaded: {', '.join(loading)}")
         if len(names) != 1:
             choices = ", ".join(names) or "none"
             raise InvalidRequest(

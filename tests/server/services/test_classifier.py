@@ -12,7 +12,7 @@ from PIL import Image
 
 import imaging
 from proto import classifier_pb2
-from server.errors import DeadlineUnreachable, InvalidRequest, ModelNotFound, ServingError
+from server.errors import DeadlineUnreachable, InvalidRequest, ModelNotFound, ModelNotReady, ServingError
 from server.services import images
 from server.services.classifier import ClassifierServicer
 from server.services.delivery import Delivery
@@ -181,6 +181,16 @@ async def test_the_only_classifier_needs_no_name(
         repository.unload(name)
     with pytest.raises(InvalidRequest, match="those that classify images: none"):
         await servicer.Classify(_request(_RED), Call())
+
+
+async def test_without_a_name_while_models_load(servicer: ClassifierServicer, repository: ModelRepository) -> None:
+    """Before the first model is ready it is said that some are being loaded, and that it is worth coming again."""
+    repository.unload("colours")
+    repository.expect(["another", "colours"])
+    with pytest.raises(ModelNotReady, match="ready yet; being loaded: another, colours"):
+        await servicer.Classify(_request(_RED), Call())
+    repository.load("colours")
+    assert (await servicer.Classify(_request(_RED), Call())).model_name == "colours"
 
 
 async def test_a_stream_goes_on_after_a_request_that_fails(servicer: ClassifierServicer) -> None:
