@@ -21,8 +21,16 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 SOURCE = Path(__file__).with_name("training.cpp")
-# Sums may be taken in another order, which is what vectors do; infinities stay what they are.
-_FLAGS = ("-O3", "-march=native", "-ffast-math", "-fno-finite-math-only", "-fopenmp", "-std=c++20", "-fPIC", "-shared")
+# Sums may be taken in another order, which is what vectors do; infinities stay what they are. Not -ffast-math: the
+# library would make the whole process take denormal numbers for zero as soon as it is loaded.
+_ARITHMETIC = (
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fno-signed-zeros",
+    "-fassociative-math",
+    "-freciprocal-math",
+)
+_FLAGS = ("-O3", "-march=native", *_ARITHMETIC, "-fopenmp", "-std=c++20", "-fPIC", "-shared")
 
 
 @cache

@@ -15,6 +15,7 @@ from torch import nn
 from modeling.attention import ATTENTION
 from modeling.attention.coordinate import CoordinateAttention
 from modeling.kernels import quicken
+from modeling.kernels.library import kernels
 from modeling.network import NETWORKS
 from modeling.network.layers import conv_bn
 from tests.modeling.marks import NEEDS_A_COMPILER
@@ -198,3 +199,10 @@ def test_other_layers_stay() -> None:
     quicken(nn.Sequential(*layers))
 
     assert [type(layer) for layer in layers] == kinds
+
+
+def test_denormal_numbers_stay() -> None:
+    """The process that loads the kernels goes on computing with numbers too small for an exponent of their own."""
+    kernels()
+
+    assert (torch.tensor([1e-39]) * 0.5).item() > 0
