@@ -12,6 +12,8 @@ from client.arguments import (
     DEFAULT_TIMEOUT_SECONDS,
     DEFAULT_TOP_K,
     OnError,
+    check_count,
+    check_on_error,
     check_positive,
     chosen_timeout,
 )
@@ -69,7 +71,7 @@ class AsyncClassifier:
         request_id: str = "",
     ) -> Classification:
         """Classifies one image; arguments and errors as in `client.Classifier.classify`."""
-        check_positive(top_k=top_k)
+        check_count(top_k=top_k)
         steps = self._conversation.classify(image, top_k, request_id)
         return await self._connection.carry_out(steps, chosen_timeout(timeout_seconds, self._timeout_seconds))
 
@@ -106,7 +108,8 @@ class AsyncClassifier:
         advanced while results are awaited, and no result waits for the image after it. Who leaves the loop early stops
         the work at once with `contextlib.aclosing`; otherwise it stops with the client.
         """
-        check_positive(top_k=top_k, concurrency=concurrency)
+        check_count(top_k=top_k, concurrency=concurrency)
+        check_on_error(on_error)
         timeout_seconds = chosen_timeout(timeout_seconds, self._timeout_seconds)
         results = self._each_result(images, top_k, timeout_seconds, concurrency)
         return results if on_error == "return" else _raising(results)

@@ -10,6 +10,8 @@ from client.arguments import (
     DEFAULT_TIMEOUT_SECONDS,
     DEFAULT_TOP_K,
     OnError,
+    check_count,
+    check_on_error,
     check_positive,
     chosen_timeout,
 )
@@ -82,7 +84,7 @@ class Classifier:
         Raises:
             ClientError: No classes, for the reason that the error's class tells.
         """
-        check_positive(top_k=top_k)
+        check_count(top_k=top_k)
         steps = self._conversation.classify(image, top_k, request_id)
         return self._connection.carry_out(steps, chosen_timeout(timeout_seconds, self._timeout_seconds))
 
@@ -130,7 +132,8 @@ class Classifier:
         Raises:
             ClientError: No further image can be classified: the server cannot be reached, the model is not there.
         """
-        check_positive(top_k=top_k, concurrency=concurrency)
+        check_count(top_k=top_k, concurrency=concurrency)
+        check_on_error(on_error)
         results = self._each_result(images, top_k, chosen_timeout(timeout_seconds, self._timeout_seconds), concurrency)
         return results if on_error == "return" else _raising(results)
 

@@ -39,22 +39,33 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     options = _parser(environment.get("COORDSERVE_URL") or DEFAULT_URL).parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command
     try:
-        return command(options)
+        code = command(options)
+        sys.stdout.flush()  # here a reader that has left, or a full disk, is still told as what it is
     except ServerUnreachable as error:
-        print(f"cannot reach the server at {options.url}: {error}", file=sys.stderr)
-        return EXIT_UNREACHABLE
+        code = _complain(f"cannot reach the server at {options.url}: {error}", EXIT_UNREACHABLE)
     except ClientError as error:
-        print(f"{options.url}: {error}", file=sys.stderr)
-        return EXIT_FAILED
+        code = _complain(f"{options.url}: {error}", EXIT_FAILED)
     except InputError as error:
-        print(printable(str(error)), file=sys.stderr)
-        return EXIT_USAGE
+        code = _complain(str(error), EXIT_USAGE)
     except KeyboardInterrupt:
-        return 128 + signal.SIGINT
+        code = 128 + signal.SIGINT
     except BrokenPipeError:
-        # The reader has seen enough. Python would complain when it flushes standard output on its way out.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
+        code = 128 + signal.SIGPIPE
+        _drop_output()  # the reader has seen enough
+    except OSError as error:
+        code = _complain(str(error), EXIT_FAILED)
+        _drop_output()
+    return code
+
+
+def _complain(text: str, code: int) -> int:
+    print(printable(text), file=sys.stderr)
+    return code
+
+
+def _drop_output() -> None:
+    """Lets go of what cannot be written; Python would complain when it flushes standard output on its way out."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser(url: str) -> argparse.ArgumentParser:
@@ -71,7 +82,7 @@ def _parser(url: str) -> argparse.ArgumentParser:
         type=_address,
         default=url,
         metavar="HOST:PORT",
-        help=f"its gRPC address (now {url}; $COORDSERVE_URL sets it)",
+        help=f"its gRPC address (now {url.replace('%', '%%')}; $COORDSERVE_URL sets it)",
     )
     group.add_argument(
         "--timeout",
@@ -98,8 +109,12 @@ def _model_options() -> argparse.ArgumentParser:
         metavar="N",
         help=f"images on their way at a time (default {DEFAULT_CONCURRENCY})",
     )
-    parser.add_argument("--model", default="", metavar="NAME", help="needed only where the server has several")
-    parser.add_argument("--version", default="", metavar="V", help="of the model (default: the latest that is ready)")
+    parser.add_argument(
+        "--model", type=_text, default="", metavar="NAME", help="needed only where the server has several"
+    )
+    parser.add_argument(
+        "--version", type=_text, default="", metavar="V", help="of the model (default: the latest that is ready)"
+    )
     return parser
 
 
@@ -163,13 +178,21 @@ def _add_status(commands: _Commands, *parents: argparse.ArgumentParser) -> None:
 def _address(text: str) -> str:
     if not text or text.startswith(("http:", "https:")):
         raise argparse.ArgumentTypeError(f"'{text}' is no gRPC address; it is HOST:PORT alone")
+    return _text(text)
+
+
+def _text(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError(f"'{printable(text)}' is not UTF-8") from None
     return text
 
 
 def _positive_integer(text: str) -> int:
     number = int(text) if text.isascii() and text.isdecimal() else 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number above 0")
+    if not 0 < number < 1 << 31:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 1 to {(1 << 31) - 1}")
     return number
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tritonclient.grpc import service_pb2
 
-from client.errors import ClientError, DeadlineExceeded, ServerUnreachable, Unimplemented
+from client.errors import ClientError, DeadlineExceeded, RequestCancelled, ServerUnreachable, Unimplemented
 from client.images import file_name, read_image
 from client.model_status import ServerStatus, read_status
 from client.native import classify_request, read_classification
@@ -38,8 +38,8 @@ class Conversation:
 
     @property
     def settled(self) -> bool:
-        """Whether the server's protocol is known."""
-        return self._native is not None
+        """Whether the server's protocol is known, and what the model takes where that matters."""
+        return bool(self._native) or self._open_inference.interface is not None
 
     def batch_size(self, concurrency: int) -> int:
         """How many images of bulk work go together, when `concurrency` may be on their way."""
@@ -54,15 +54,17 @@ class Conversation:
         Raises:
             ClientError: No classes, for the reason that the error's class tells.
         """
+        name = file_name(image)
         if self._native is not False:
+            image = yield from _read(image)  # once: a file object has nothing more to give
             try:
-                return (yield from self._classify_native(image, top_k, request_id))
+                return replace((yield from self._classify_native(image, top_k, request_id)), file=name)
             except Unimplemented:
                 if self._native:
                     raise
                 self._native = False
         (result,) = yield from self._open_inference.classify([image], top_k, request_id)
-        return require_classification(result)
+        return replace(require_classification(result), file=name)
 
     def classify_batch(self, images: Sequence[Image], top_k: int) -> Steps[list[Result]]:
         """Classifies images of bulk work, as many as `batch_size` says; failures of images are results.
@@ -85,12 +87,13 @@ class Conversation:
 
         Raises:
             ServerUnreachable: None came in time.
+            RequestCancelled: The client is closed.
         """
         try:
             yield Rpc("ServerLive", service_pb2.ServerLiveRequest())
         except DeadlineExceeded as error:
             raise ServerUnreachable("no answer in time") from error
-        except ServerUnreachable:
+        except (ServerUnreachable, RequestCancelled):
             raise
         except ClientError:
             pass  # an answer, whatever it says
@@ -115,8 +118,7 @@ class Conversation:
     def _classify_native(
         self, image: Image, top_k: int, request_id: str = "", send: Send = once
     ) -> Steps[Classification]:
-        encoded = image if isinstance(image, bytes) else (yield Work(partial(read_image, image)))
-        request = classify_request(encoded, self._model, self._version, top_k, request_id)
+        request = classify_request((yield from _read(image)), self._model, self._version, top_k, request_id)
         response = yield from send(Rpc("Classify", request))
         self._native = True
         return read_classification(response, file_name(image))
@@ -133,3 +135,10 @@ class Conversation:
             except ClientError:
                 pass
         return (yield from repeatable(rpc))
+
+
+def _read(image: Image) -> Steps[bytes]:
+    if isinstance(image, bytes):
+        return image
+    encoded: bytes = yield Work(partial(read_image, image))
+    return encoded

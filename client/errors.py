@@ -3,6 +3,7 @@
     ClientError
     ├── ServerUnreachable    nobody answers at this address, or the connection broke
     ├── ServerNotReady       the server answers that it, or the model, cannot work now
+    │   └── ServerStopping   the server takes no more requests, since it is about to end
     ├── Overloaded           the server refused the work because it has too much
     ├── DeadlineExceeded     the answer did not come, or could not have come, in time
     ├── RequestCancelled     the call was given up, by the server or by closing the client
@@ -40,6 +41,10 @@ class ServerNotReady(ClientError):  # noqa: N818
     """The server is there, but it or the model cannot work now."""
 
 
+class ServerStopping(ServerNotReady):
+    """The server answers what it has accepted and ends; another one may take its place."""
+
+
 class Overloaded(ClientError):  # noqa: N818
     """The server refused the work because it has too much of it; later, or slower, the same image may succeed."""
 
@@ -73,7 +78,7 @@ class InvalidRequest(ClientError):  # noqa: N818
 
 
 class InvalidImage(ClientError):  # noqa: N818
-    """The image's file cannot be read, or its bytes cannot be decoded."""
+    """The image's file cannot be read, or is larger than the server takes, or its bytes cannot be decoded."""
 
     concerns_one_image = True
 
@@ -102,12 +107,14 @@ _BY_CODE: dict[int, type[ClientError]] = {
     grpc.StatusCode.UNAUTHENTICATED.value[0]: AccessDenied,
 }
 
-# UNAVAILABLE means three things: gRPC found nobody, a queue is full, a model is not ready. Only the texts of Triton
+# UNAVAILABLE means several things: gRPC found nobody, a queue is full, a model is not ready. Only the texts of Triton
 # and of CoordServe, which are the same, tell them apart.
 _UNAVAILABLE_TEXTS: tuple[tuple[re.Pattern[str], type[ClientError]], ...] = (
     (re.compile(r"maximum queue size|timeout expired", re.IGNORECASE), Overloaded),
-    (re.compile(r"not (at )?ready|is stopping|shutting down", re.IGNORECASE), ServerNotReady),
+    (re.compile(r"is stopping|shutting down", re.IGNORECASE), ServerStopping),
+    (re.compile(r"not (at )?ready", re.IGNORECASE), ServerNotReady),
 )
+_TOO_LARGE = "message larger than max"  # gRPC's own text, which comes with the code of a server that has too much to do
 
 
 def from_status(code: int, text: str, *, concerning_image: bool = False) -> ClientError:
@@ -121,7 +128,7 @@ def from_status(code: int, text: str, *, concerning_image: bool = False) -> Clie
     kind = _BY_CODE.get(code, ServerError)
     if kind is ServerUnreachable:
         kind = next((other for pattern, other in _UNAVAILABLE_TEXTS if pattern.search(text)), kind)
-    if kind is InvalidRequest and concerning_image:
+    if (kind is InvalidRequest and concerning_image) or _TOO_LARGE in text:
         kind = InvalidImage
     return kind(text or f"the server sent status {code} without a text")
 

@@ -7,11 +7,15 @@ the conversation was for. `client.classifier` and `client.async_classifier` carr
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
-from client.errors import DeadlineExceeded, RequestCancelled, ServerUnreachable
+from client.errors import DeadlineExceeded, RequestCancelled, ServerStopping, ServerUnreachable
+
+_STOPPING_SECONDS = 0.1  # between two questions to a server that is about to end
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +56,35 @@ def once(rpc: Rpc) -> Steps[Any]:
 def repeatable(rpc: Rpc) -> Steps[Any]:
     """Sends `rpc`, and once more when the connection broke under it: classifying an image twice harms nobody.
 
-    The second time waits for a server that is being restarted, up to the deadline.
+    The second time waits for a server that is being restarted, up to the deadline. A server that says that it is
+    stopping has not begun, and is asked until another one has taken its place.
 
     Raises:
         ServerUnreachable: The connection broke and did not come back in time.
+        ServerStopping: No other server came in time.
         ClientError: Any other failure of the call.
     """
+    again = replace(rpc, wait_for_ready=True)
     try:
-        return (yield rpc)
+        return (yield from _past_stopping(rpc))
     except ServerUnreachable as broken:
         try:
-            return (yield replace(rpc, wait_for_ready=True))
+            return (yield from _past_stopping(again))
         except DeadlineExceeded:
             raise broken from None
     except RequestCancelled:
-        return (yield replace(rpc, wait_for_ready=True))
+        return (yield from _past_stopping(again))
+
+
+def _past_stopping(rpc: Rpc) -> Steps[Any]:
+    try:
+        return (yield rpc)
+    except ServerStopping as stopping:
+        while True:
+            yield Work(partial(time.sleep, _STOPPING_SECONDS))
+            try:
+                return (yield replace(rpc, wait_for_ready=True))
+            except ServerStopping:
+                continue
+            except DeadlineExceeded:
+                raise stopping from None

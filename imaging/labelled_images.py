@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +14,7 @@ from numpy.lib.npyio import NpzFile
 from imaging.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -46,16 +47,19 @@ class LabelledImages:
     def read(cls, source: Path) -> Self:
         """Read a folder of class folders, or a packed file.
 
-        A folder's folders are named like the classes; hidden ones are left out. A packed file is an `.npz` file of the
-        arrays `jpeg` uint8 [bytes], the images one after the other; `offset` int [images + 1], where each begins and
-        the last ends; `label` int [images]; `classes` str [classes].
+        A folder's folders are named like the classes; what is hidden, at any depth, is left out. A packed file is an
+        `.npz` file of the arrays `jpeg` uint8 [bytes], the images one after the other; `offset` int [images + 1], where
+        each begins and the last ends; `label` int [images]; `classes` str [classes].
 
         Raises:
             InputError: It is neither, or its parts do not fit together, or a class has no image.
         """
-        if not source.exists():
-            raise InputError(f"cannot read {source}: there is no such file or folder")
-        images, labels, classes = _read_folder(source) if source.is_dir() else _read_packed(source)
+        try:
+            if not source.exists():
+                raise InputError(f"cannot read {source}: there is no such file or folder")
+            images, labels, classes = _read_folder(source) if source.is_dir() else _read_packed(source)
+        except OSError as error:
+            raise InputError(f"cannot read {error.filename or source} ({error.strerror})") from None
         return cls(str(source), images, labels, classes).require_every_class()
 
     def require_every_class(self) -> Self:
@@ -90,17 +94,29 @@ class LabelledImages:
 
 def _read_folder(folder: Path) -> tuple[list[Path], list[int], tuple[str, ...]]:
     """List images, labels and classes."""
-    try:
-        class_folders = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    except OSError as error:
-        raise InputError(f"cannot read {folder} ({error.strerror})") from None
+    class_folders = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     images: list[Path] = []
     labels: list[int] = []
     for label, class_folder in enumerate(class_folders):
-        found = sorted(path for path in class_folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+        found = sorted(_images_below(class_folder))
         images += found
         labels += [label] * len(found)
     return images, labels, tuple(path.name for path in class_folders)
+
+
+def _images_below(folder: Path) -> Iterator[Path]:
+    """Yield the files that are named like images, also those that cannot be read; fail where a folder cannot be."""
+    for parent, folders, files in os.walk(folder, onerror=_fail):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(parent, name) for name in files if _is_image(name))
+
+
+def _is_image(name: str) -> bool:
+    return name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
+
+
+def _fail(error: OSError) -> None:
+    raise error
 
 
 def _read_packed(path: Path) -> tuple[list[bytes], list[int], tuple[str, ...]]:

@@ -40,7 +40,9 @@ def plain(image: Image.Image, reduction: int) -> Image.Image:
         ImageError: The palette or the transparency is corrupt.
     """
     if image.mode.startswith("I"):  # 16 bits of grey: keep the high byte, as Pillow does for 16 bits of colour
+        info = image.info
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        image.info = info
     with _failure_means_damage():
         if image.has_transparency_data:
             image = image.convert("RGBA").convert("RGBa")

@@ -34,10 +34,13 @@ def read_header(data: bytes) -> Header:
         ImageError: The file does not reach its last chunk, or does not begin with its header.
     """
     turn = exif.UPRIGHT
+    headers = 0
     for kind, content in _chunks(data):
+        headers += kind == b"IHDR"
         if kind == b"eXIf":
             turn = exif.orientation(bytes(content))
-    if data[8:16] != b"\0\0\0\rIHDR":
+    # Of several headers the decoder would take the last: a limit on what the first one says would mean nothing.
+    if data[8:16] != b"\0\0\0\rIHDR" or headers != 1:
         raise ImageError("the PNG data is truncated or corrupt")
     return Header(int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big"), turn)
 
@@ -106,17 +109,30 @@ def _check_complete(data: bytes, header: Header, image: Image.Image) -> None:
 
 def _inflated_bytes(data: bytes, enough: int) -> int:
     inflater = zlib.decompressobj()
-    waiting = b"".join([content for kind, content in _chunks(data) if kind == b"IDAT"])
     count = 0
-    while count < enough and (block := inflater.decompress(waiting, _INFLATE_BYTES)):
-        count += len(block)
-        waiting = inflater.unconsumed_tail
+    for piece in _deflated(data):
+        waiting: bytes | memoryview = piece
+        while count < enough and (block := inflater.decompress(waiting, _INFLATE_BYTES)):
+            count += len(block)
+            waiting = inflater.unconsumed_tail  # a copy, so pieces are small
     return min(count, enough)
 
 
+def _deflated(data: bytes) -> Iterator[memoryview]:
+    for kind, content in _chunks(data):
+        if kind == b"IDAT":
+            for start in range(0, len(content), _INFLATE_BYTES):
+                yield content[start : start + _INFLATE_BYTES]
+    yield memoryview(b"")  # asks for what is still held back
+
+
 def _scale_colour_key(data: bytes, image: Image.Image) -> None:
-    """Brings the grey that stands for transparent to the 8 bits that 2 or 4 bit pixels were widened to."""
+    """Brings the colour that stands for transparent to the 8 bits that pixels of 2, 4 or 16 bits are brought to."""
     depth, colour_type = data[24], data[25]
     key = image.info.get("transparency")
     if colour_type == _GREY and depth in (2, 4) and isinstance(key, int):
         image.info["transparency"] = key * 255 // ((1 << depth) - 1)
+    elif depth == 16 and isinstance(key, int):  # noqa: PLR2004 - bits
+        image.info["transparency"] = key >> 8
+    elif depth == 16 and isinstance(key, tuple):  # noqa: PLR2004 - bits
+        image.info["transparency"] = tuple(sample >> 8 for sample in key)

@@ -85,10 +85,12 @@ def without_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
     No network here is a single module at its top, so what all names share is none of its own.
     """
-    first, _, _ = next(iter(state), "").partition(".")
-    if not state or not all(name.startswith(f"{first}.") for name in state):
-        return state
-    return without_prefixes({name.removeprefix(f"{first}."): tensor for name, tensor in state.items()})
+    while state:
+        first, _, _ = next(iter(state)).partition(".")
+        if not all(name.startswith(f"{first}.") for name in state):
+            break
+        state = {name.removeprefix(f"{first}."): tensor for name, tensor in state.items()}
+    return state
 
 
 def shapes_of(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
@@ -111,9 +113,15 @@ def load_strictly(network: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Copy weights into a network by name.
 
     Raises:
-        InputError: A name is missing or unexpected, or a tensor has another shape; all of them are listed.
+        InputError: A name is missing or unexpected, or a tensor has another shape or no real numbers; all of them are
+            listed.
     """
     problems = misfits(shapes_of(network.state_dict()), shapes_of(state))
+    problems += [
+        f"{name} holds {tensor.dtype}, no real numbers"
+        for name, tensor in state.items()
+        if not tensor.is_floating_point() and not name.endswith(_COUNTER)
+    ]
     if problems:
         raise InputError(f"the weights do not fit the network: {'; '.join(problems)}")
     network.load_state_dict(dict(state), strict=False)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,10 +78,14 @@ class DataSet(LabelledImages):
             InputError: An image cannot be read.
         """
         decode_one = partial(self._decode_one, size=size, crop_fraction=crop_fraction)
-        # Decoding releases the interpreter's lock where it takes long.
+        indices = iter(range(len(self.images)))
+        # Decoding releases the interpreter's lock where it takes long, and goes on while the caller computes.
         with ThreadPoolExecutor() as pool:
-            for start in range(0, len(self.images), _DECODED_AHEAD):
-                yield from pool.map(decode_one, range(start, min(start + _DECODED_AHEAD, len(self.images))))
+            ahead = deque(pool.submit(decode_one, index) for index in islice(indices, _DECODED_AHEAD))
+            while ahead:
+                crop = ahead.popleft().result()
+                ahead.extend(pool.submit(decode_one, index) for index in islice(indices, 1))
+                yield crop
 
     def _decode_one(self, index: int, size: int, crop_fraction: float) -> NDArray[np.uint8]:
         image = self.images[index]

@@ -23,7 +23,8 @@ _TIMEOUT_SECONDS = 30
 
 def cache_directory() -> Path:
     """Return the folder for downloaded files, as the XDG base directory specification places it."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "coordserve"
+    given = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (given if given.is_absolute() else Path.home() / ".cache") / "coordserve"
 
 
 def sha256(content: bytes) -> str:
@@ -52,9 +53,11 @@ def fetch(urls: Sequence[str], path: Path, digest: Callable[[bytes], str], expec
     Raises:
         InputError: No network, an incomplete answer, or other content than expected.
     """
-    if path.is_file() and digest(path.read_bytes()) == expected:
-        return path
     problems: list[str] = []
+    if path.is_file():
+        if (found := digest(path.read_bytes())) == expected:
+            return path
+        problems.append(f"{path} is not the file that was expected (its digest is {found})")
     for url in urls:
         try:
             content = _download(url)

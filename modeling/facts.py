@@ -102,7 +102,7 @@ class ModelFacts:
             fields = json.loads(text)
             lists = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
             return cls(**{**fields, **lists})
-        except (AttributeError, TypeError, ValueError) as error:
+        except (AttributeError, RecursionError, TypeError, ValueError) as error:
             raise InputError(f"the facts stored with the weights cannot be used ({error})") from None
 
 

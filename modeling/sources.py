@@ -41,7 +41,10 @@ def read_test_images(source: str) -> DataSet:
     Raises:
         InputError: They cannot be had.
     """
-    return read_cifar10()[1] if source == CIFAR10 else read_images(Path(source))
+    if source != CIFAR10:
+        return read_images(Path(source))
+    (test,) = _read_cifar10(CIFAR10_URL, CIFAR10_SHA256, _CIFAR10_TEST)
+    return test
 
 
 def read_cifar10(url: str = CIFAR10_URL, digest: str = CIFAR10_SHA256) -> tuple[DataSet, DataSet]:
@@ -50,11 +53,16 @@ def read_cifar10(url: str = CIFAR10_URL, digest: str = CIFAR10_SHA256) -> tuple[
     Raises:
         InputError: It could not be downloaded.
     """
+    training, test = _read_cifar10(url, digest, _CIFAR10_TRAINING, _CIFAR10_TEST)
+    return training, test
+
+
+def _read_cifar10(url: str, digest: str, *parts: tuple[str, ...]) -> list[DataSet]:
     path = cache_directory() / url.rpartition("/")[2]
     remedy = f"download it elsewhere and put it at {path}, or train on your own images with --data"
     with tarfile.open(fetch([url], path, sha256, digest, remedy)) as archive:
         classes = tuple(name.decode() for name in _unpickle(archive, _CIFAR10_CLASSES)[b"label_names"])
-        return _cifar10_part(archive, _CIFAR10_TRAINING, classes), _cifar10_part(archive, _CIFAR10_TEST, classes)
+        return [_cifar10_part(archive, part, classes) for part in parts]
 
 
 def _cifar10_part(archive: tarfile.TarFile, members: tuple[str, ...], classes: tuple[str, ...]) -> DataSet:

@@ -86,11 +86,12 @@ def read_labels(path: Path) -> tuple[str, ...]:
         InputError: It cannot be read, or a line is empty.
     """
     try:
-        labels = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+        text = path.read_text(encoding="utf-8-sig")  # some editors mark their files so
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read labels from {path} ({error})") from None
-    if not labels:
+    if not text:
         raise InputError(f"{path} has no labels")
+    labels = tuple(line.strip() for line in text.removesuffix("\n").split("\n"))
     if "" in labels:
         raise InputError(f"{path} must have one label in each line, and line {labels.index('') + 1} is empty")
     return labels

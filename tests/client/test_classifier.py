@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import io
 import itertools
+import math
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from tests.client.conftest import Client
 
 NOBODY = "127.0.0.1:1"
+HANGING_SECONDS = 60  # after which a test has failed
 
 
 def best(results: list[Result]) -> list[int | type]:
@@ -254,6 +258,46 @@ def test_server_that_is_restarted_loses_no_image(client: Client, photos: list[by
     assert best(results) == [0, 1, 2] * 4
 
 
+@pytest.mark.parametrize("servicer", [NativeServicer, PlainServicer])
+def test_server_that_stops_in_order_loses_no_image(client: Client, photos: list[bytes], servicer: Any) -> None:
+    """What the old server refuses while it stops goes to the new one."""
+    stopping, refused = threading.Event(), threading.Event()
+
+    def refuse(_: Any, context: grpc.ServicerContext) -> None:
+        if stopping.is_set():
+            refused.set()
+            context.abort(grpc.StatusCode.UNAVAILABLE, "the server is stopping")
+
+    def restart() -> None:
+        assert refused.wait(HANGING_SECONDS)
+        first.close()
+        second.enter_context(serving(servicer(), address=url))
+
+    with ExitStack() as first, ExitStack() as second, ThreadPoolExecutor() as pool:
+        url = first.enter_context(serving(servicer(on_request=refuse)))
+
+        def images() -> Iterator[bytes]:
+            yield from photos * 2
+            stopping.set()
+            yield from photos * 2
+
+        restarted = pool.submit(restart)
+        results = client.classify_many(url, images(), concurrency=4)
+        restarted.result()
+
+    assert best(results) == [0, 1, 2] * 4
+
+
+def test_file_object_is_read_once_whatever_the_server_speaks(client: Client, photos: list[bytes]) -> None:
+    """That the server has not our service is learned after the image was read."""
+    file = io.BytesIO(photos[1])
+    file.name = "leaf.png"
+    with serving(PlainServicer()) as url:
+        result = client.classify(url, file)
+
+    assert (result.file, result.best.index) == ("leaf.png", 1)
+
+
 @pytest.mark.parametrize("concurrency", [1, 4])
 @pytest.mark.parametrize("servicer", [NativeServicer, PlainServicer])
 def test_server_that_stays_away_ends_bulk_work(
@@ -278,7 +322,7 @@ def test_image_that_the_server_cannot_bear_fails_alone(client: Client, photos: l
     with serving(NativeServicer(), max_receive_message_length=1_000_000) as url:
         results = client.classify_many(url, [*photos, huge, *photos])
 
-    assert best(results) == [0, 1, 2, Overloaded, 0, 1, 2]
+    assert best(results) == [0, 1, 2, InvalidImage, 0, 1, 2]
 
 
 def test_overload_is_an_images_failure(client: Client, photos: list[bytes]) -> None:
@@ -351,6 +395,8 @@ async def test_closed_clients_say_so(photos: list[bytes]) -> None:
             await async_classifier.ping()
         with pytest.raises(RequestCancelled, match="closed"):
             await async_classifier.classify(photos[0])
+        with pytest.raises(RequestCancelled, match="closed"):
+            await async_classifier.ping()
 
 
 @pytest.mark.parametrize(
@@ -364,6 +410,21 @@ def test_senseless_arguments_are_rejected_at_once(client: Client, photos: list[b
         client.classify_many(NOBODY, photos, **arguments)
     with pytest.raises(ValueError, match="above 0"):
         client.classify_many(NOBODY, photos, concurrency=0)
+
+
+def test_values_that_fit_into_no_message_are_rejected_at_once(client: Client, photos: list[bytes]) -> None:
+    """So are words that mean nothing."""
+    with pytest.raises(ValueError, match="top_k must be at most 2147483647"):
+        client.classify(NOBODY, photos[0], top_k=2**31)
+    with pytest.raises(ValueError, match="on_error must be 'return' or 'raise', not 'retrun'"):
+        client.classify_many(NOBODY, photos, on_error="retrun")
+
+
+def test_endless_deadlines_are_long_ones(client: Client, photos: list[bytes]) -> None:
+    """A deadline further away than gRPC can count has not passed."""
+    with serving(NativeServicer()) as url:
+        assert client.classify(url, photos[0], timeout_seconds=math.inf).best.index == 0
+        assert best(client.classify_many(url, photos, timeout_seconds=1e300)) == [0, 1, 2]
 
 
 async def test_tasks_share_an_async_classifier(photos: list[bytes]) -> None:

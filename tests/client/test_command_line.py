@@ -119,6 +119,9 @@ def test_names_that_a_terminal_would_obey_are_escaped(
         ["classify"],
         ["classify", "--top-k", "0", "x.jpg"],
         ["classify", "--top-k", "many", "x.jpg"],
+        ["classify", "--top-k", "2147483648", "x.jpg"],
+        ["classify", "--model", "\udcff", "x.jpg"],
+        ["status", "--url", "\udcff:8001"],
         ["classify", "--concurrency", "-1", "x.jpg"],
         ["classify", "--timeout", "0", "x.jpg"],
         ["classify", "--timeout", "inf", "x.jpg"],
@@ -178,6 +181,32 @@ def test_help_tells_exit_codes(arguments: list[str], capfd: pytest.CaptureFixtur
 
     assert raised.value.code == 0
     assert "3  the server could not be reached" in capfd.readouterr().out
+
+
+def test_address_with_a_zone(capfd: pytest.CaptureFixture[str]) -> None:
+    """The help shows the address as it is, its % too."""
+    with pytest.raises(SystemExit) as raised:
+        main(["status", "--help"], {"COORDSERVE_URL": "[fe80::1%eth0]:8001"})
+
+    assert raised.value.code == 0
+    assert "now [fe80::1%eth0]:8001" in " ".join(capfd.readouterr().out.split())
+
+
+def test_what_a_server_says_is_escaped(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A terminal obeys nothing that an error's text holds."""
+    with serving(PlainServicer()) as url:
+        assert run(url, "classify", folder, "--model", "\x1b[2J") == 1
+    assert "\\x1b[2J" in capfd.readouterr().err
+
+
+def test_full_disk_is_told(url: str, folder: Path) -> None:
+    """Results that cannot be written end the command with one line."""
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        command = [*COMMAND, "classify", str(folder), "--url", url]
+        result = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert result.returncode == 1
+    assert "No space left on device" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.parametrize("environment", [{}, {"COORDSERVE_URL": ""}])

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from client.errors import DeadlineExceeded, InvalidRequest, RequestCancelled, ServerUnreachable
-from client.steps import Rpc, Steps, once, repeatable
+from client.errors import DeadlineExceeded, InvalidRequest, RequestCancelled, ServerStopping, ServerUnreachable
+from client.steps import Rpc, Steps, Work, once, repeatable
 
 RPC = Rpc("Classify", None)
 PATIENT = Rpc("Classify", None, wait_for_ready=True)
@@ -49,6 +49,31 @@ def test_server_that_does_not_come_back_is_unreachable() -> None:
     with pytest.raises(ServerUnreachable) as raised:
         steps.throw(DeadlineExceeded("late"))
     assert raised.value is broken
+
+
+def test_server_that_stops_is_asked_until_another_answers() -> None:
+    """After a pause each time; a connection that then breaks is waited for."""
+    steps = repeatable(RPC)
+    next(steps)
+
+    for _ in range(3):
+        assert isinstance(steps.throw(ServerStopping("the server is stopping")), Work)
+        assert next(steps) == PATIENT
+    assert steps.throw(ServerUnreachable("closed")) == PATIENT
+    assert finish(steps, "answer") == "answer"
+
+
+def test_server_that_stops_and_has_no_successor() -> None:
+    """The reason is that it stopped, not the deadline."""
+    stopping = ServerStopping("the server is stopping")
+    steps = repeatable(RPC)
+    next(steps)
+    steps.throw(stopping)
+    next(steps)
+
+    with pytest.raises(ServerStopping) as raised:
+        steps.throw(DeadlineExceeded("late"))
+    assert raised.value is stopping
 
 
 @pytest.mark.parametrize("error", [InvalidRequest("no"), DeadlineExceeded("late")])

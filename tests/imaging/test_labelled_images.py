@@ -24,8 +24,9 @@ IMAGES = [b"first", b"", b"third"]  # what they are is nobody's business here
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder of two class folders, one of them with a folder in it."""
-    for name in ("dog/2.JPG", "dog/1.png", "cat/in/1.webp", "cat/notes.txt", ".hidden/1.png", "1.png"):
+    """A folder of two class folders, one of them with a folder in it, and things that are no images or hidden."""
+    others = ("cat/notes.txt", ".hidden/1.png", "1.png", "dog/._1.png", "cat/.hidden/2.png", "dog/folder.png/notes.txt")
+    for name in ("dog/2.JPG", "dog/1.png", "cat/in/1.webp", *others):
         path = tmp_path / "data" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
@@ -159,6 +160,12 @@ def test_absent_source(tmp_path: Path) -> None:
     """A source that does not exist is named."""
     with pytest.raises(InputError, match="absent"):
         LabelledImages.read(tmp_path / "absent")
+
+
+def test_name_that_no_system_takes(tmp_path: Path) -> None:
+    """What the system refuses is refused in its words."""
+    with pytest.raises(InputError, match="File name too long"):
+        LabelledImages.read(tmp_path / ("x" * 300))
 
 
 def test_other_classes() -> None:

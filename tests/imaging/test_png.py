@@ -34,6 +34,8 @@ ROW = b"\0" + bytes(range(1, 97))  # filter type, then 32 pixels of RGB
         (8, PALETTE, b"\0\1" * 16, {"PLTE": b"\x10\x10\x10\xa0\xa0\xa0", "tRNS": b"\0"}, [255, 0xA0] * 4),
         (8, RGB, b"\7\7\7\x80\x80\x80" * 16, {"tRNS": b"\0\x07\0\x07\0\x07"}, [255, 0x80] * 4),
         (16, RGB, b"\x12\xff" * 96, {}, [0x12] * 8),
+        (16, GREY, b"\x03\xe8\x80\xff" * 16, {"tRNS": b"\x03\xe8"}, [255, 0x80] * 4),
+        (16, RGB, b"\x03\xe8" * 3 * 32, {"tRNS": b"\x03\xe8" * 3}, [255] * 8),
         (16, RGBA, (b"\x12\xff" * 3 + b"\xff\xff") * 32, {}, [0x12] * 8),
     ],
 )
@@ -43,6 +45,16 @@ def test_depths_and_colour_types(
     """Every depth is scaled to 8 bits, and every way to be transparent shows white."""
     crop = decode_crop(make_png((32, 32, depth, colour_type, 0), (b"\0" + row) * 32, **chunks), 32, 32)
     np.testing.assert_array_equal(crop[5, :8], np.repeat(expected, 3).reshape(8, 3))
+
+
+@pytest.mark.parametrize("side", [16, 64])
+def test_a_second_header_is_refused(make_png: MakePng, side: int) -> None:
+    """A size that the limits have not seen reaches no decoder, whether it is larger or smaller than the first."""
+    first = make_png((32, 32, 8, RGB, 0), ROW * 32)
+    header = make_png((side, side, 8, RGB, 0), b"")[8:33]
+    assert decode_crop(first, 32, 32).shape == (32, 32, 3)
+    with pytest.raises(ImageError, match="corrupt"):
+        decode_crop(first[:33] + header + first[33:], 32, 32)
 
 
 def test_interlaced(make_png: MakePng) -> None:

@@ -96,6 +96,22 @@ def test_all_misfits_are_listed(facts: ModelFacts) -> None:
         load_strictly(facts.build(), state)
 
 
+def test_whole_numbers_are_no_weights(facts: ModelFacts) -> None:
+    """Weights that were quantized, say, are not taken for what they stand for."""
+    state = facts.build().state_dict()
+    state["classifier.1.bias"] = torch.ones(3, dtype=torch.int8)
+
+    with pytest.raises(InputError, match=r"classifier\.1\.bias holds torch\.int8, no real numbers"):
+        load_strictly(facts.build(), state)
+
+
+def test_very_long_names(tmp_path: Path) -> None:
+    """A name of thousands of parts is cut to its last one, as any prefix that all names share."""
+    torch.save({"a." * 5000 + "weight": torch.ones(1)}, tmp_path / "long.pth")
+
+    assert list(load_state_file(tmp_path / "long.pth")) == ["weight"]
+
+
 def test_misfits_change_nothing(facts: ModelFacts) -> None:
     """A network that is given weights that do not fit keeps its own."""
     network = facts.build()
@@ -203,6 +219,7 @@ def test_foreign_safetensors(tmp_path: Path) -> None:
         '{"classes": ["a"], "size": 8, "mean": [0, 0, 0], "std": [1, 1, 1], "temperature": 0}',
         '{"classes": ["a"], "size": 8, "mean": [0, 0, 0], "std": [1, 1, 1], "temperature": Infinity}',
         '{"classes": 3, "colour": 1}',
+        "[" * 100_000,
     ],
 )
 def test_broken_facts(text: str) -> None:

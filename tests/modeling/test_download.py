@@ -66,6 +66,14 @@ def test_cache_directory(cache: Path) -> None:
     assert cache_directory() == cache
 
 
+def test_cache_directory_must_be_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A path that depends on where one stands is ignored, as the specification says."""
+    monkeypatch.setenv("XDG_CACHE_HOME", "cache")
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    assert cache_directory() == tmp_path / ".cache" / "coordserve"
+
+
 def test_known_digests() -> None:
     """Digests are those that `sha256sum` and `git hash-object` print."""
     assert sha256(b"abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
@@ -123,6 +131,14 @@ def test_no_network(tmp_path: Path, url: str) -> None:
     """An address that cannot be reached is named, with what to do."""
     with pytest.raises(InputError, match=f"cannot download {url} .*: ask a friend"):
         fetch([url], tmp_path / "file", sha256, "", "ask a friend")
+
+
+def test_wrong_file_and_no_network(tmp_path: Path) -> None:
+    """Who put the file there by hand is told that it is not the right one."""
+    (tmp_path / "file").write_bytes(b"something else")
+
+    with pytest.raises(InputError, match=f"{tmp_path / 'file'} is not the file that was expected .*: ask a friend"):
+        fetch(["http://127.0.0.1:9/file"], tmp_path / "file", sha256, "", "ask a friend")
 
 
 @pytest.fixture

@@ -172,6 +172,26 @@ def test_broken_labels(tmp_path: Path, content: bytes, message: str) -> None:
         read_labels(tmp_path / "labels.txt")
 
 
+def test_labels_of_other_editors(tmp_path: Path) -> None:
+    """A mark of the encoding at the beginning is no part of a label, and only an end of line ends one."""
+    (tmp_path / "labels.txt").write_bytes("\ufeffcat\r\nline\u2028separator\r\n".encode())
+
+    assert read_labels(tmp_path / "labels.txt") == ("cat", "line\u2028separator")
+
+
+def test_damaged_archive(tmp_path: Path, facts: ModelFacts) -> None:
+    """An archive with names that are no text ends in one line that tells which file it is."""
+    torch.save(facts.build().state_dict(), tmp_path / "model.pt")
+    content = bytearray((tmp_path / "model.pt").read_bytes())
+    entry = content.index(b"PK\x01\x02")
+    content[entry + 8 : entry + 10] = b"\0\x08"  # the flag of names in UTF-8
+    content[entry + 46] = 0xFF  # the name's first byte
+    (tmp_path / "model.pt").write_bytes(content)
+
+    with pytest.raises(InputError, match=r"model\.pt"):
+        load_weights(str(tmp_path / "model.pt"), ("a", "b", "c"))
+
+
 def test_exported_module_is_no_file_of_weights(tmp_path: Path) -> None:
     """A module that was exported is told from a state dict, although both are archives; so is its directory."""
     facts = ModelFacts(("a", "b"), 32, width=0.1)
