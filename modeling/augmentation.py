@@ -15,7 +15,7 @@ SHIFT = 0.25  # how far the centre moves at most, as a share of half the side
 SHARPNESS = (-0.7, 0.5)  # below 0 towards the mean of each pixel's surroundings, above 0 away from it
 BLURRED_SIZE = 32  # that mean is of a square so large that this many are a view's side
 LIGHT = 0.25  # by what share brightness, contrast and saturation change at most
-MIXED = 0.8  # share of the images of which a part shows another image
+MIXED = 0.5  # share of the images of which a part shows another image
 
 
 def augment(pixels: Tensor, size: int) -> Tensor:
