@@ -9,7 +9,7 @@ DEFAULT_TOP_K = 5
 DEFAULT_TIMEOUT_SECONDS = 10.0
 DEFAULT_CONCURRENCY = 16
 
-_MOST = 2**31 - 1
+MOST_COUNT = 2**31 - 1  # what every message's whole numbers hold
 _LONGEST_SECONDS = 1e8  # three years; gRPC takes far longer ones for deadlines that have passed
 
 OnError: TypeAlias = Literal["return", "raise"]
@@ -26,8 +26,8 @@ def check_count(**arguments: int) -> None:
     """Raises ValueError, naming the argument, unless each of `arguments` is above zero and fits into a message."""
     check_positive(**arguments)
     for name, value in arguments.items():
-        if value > _MOST:
-            raise ValueError(f"{name} must be at most {_MOST}, not {value}")
+        if value > MOST_COUNT:
+            raise ValueError(f"{name} must be at most {MOST_COUNT}, not {value}")
 
 
 def check_on_error(on_error: str) -> None:

@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from client import classify_command, evaluate_command, status_command
-from client.arguments import DEFAULT_CONCURRENCY, DEFAULT_TIMEOUT_SECONDS, DEFAULT_TOP_K, DEFAULT_URL
+from client.arguments import DEFAULT_CONCURRENCY, DEFAULT_TIMEOUT_SECONDS, DEFAULT_TOP_K, DEFAULT_URL, MOST_COUNT
 from client.errors import ClientError, ServerUnreachable
 from client.text import printable
 from imaging.errors import InputError
@@ -191,8 +191,8 @@ def _text(text: str) -> str:
 
 def _positive_integer(text: str) -> int:
     number = int(text) if text.isascii() and text.isdecimal() else 0
-    if not 0 < number < 1 << 31:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 1 to {(1 << 31) - 1}")
+    if not 0 < number <= MOST_COUNT:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 1 to {MOST_COUNT}")
     return number
 
 

@@ -58,7 +58,7 @@ class Conversation:
         if self._native is not False:
             image = yield from _read(image)  # once: a file object has nothing more to give
             try:
-                return replace((yield from self._classify_native(image, top_k, request_id)), file=name)
+                return (yield from self._classify_native(image, name, top_k, request_id))
             except Unimplemented:
                 if self._native:
                     raise
@@ -112,16 +112,17 @@ class Conversation:
     def _classify_one_of_many(self, image: Image, top_k: int) -> Steps[Classification]:
         """Takes the stream as soon as it is known that the server speaks our protocol."""
         if self._native:
-            return (yield from self._classify_native(image, top_k, send=self._ask_in_stream))
+            encoded = yield from _read(image)
+            return (yield from self._classify_native(encoded, file_name(image), top_k, send=self._ask_in_stream))
         return (yield from self.classify(image, top_k))
 
     def _classify_native(
-        self, image: Image, top_k: int, request_id: str = "", send: Send = once
+        self, encoded: bytes, file: str | None, top_k: int, request_id: str = "", send: Send = once
     ) -> Steps[Classification]:
-        request = classify_request((yield from _read(image)), self._model, self._version, top_k, request_id)
+        request = classify_request(encoded, self._model, self._version, top_k, request_id)
         response = yield from send(Rpc("Classify", request))
         self._native = True
-        return read_classification(response, file_name(image))
+        return read_classification(response, file)
 
     def _ask_in_stream(self, rpc: Rpc) -> Steps[Any]:
         """Asks in the stream, and alone if that breaks: it may be another image that the server could not bear."""

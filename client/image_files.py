@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from imaging.labelled_images import IMAGE_SUFFIXES
+from imaging import image_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -16,8 +16,8 @@ STANDARD_INPUT = "-"
 def find_images(arguments: Iterable[str]) -> Iterator[str]:
     """Yields the path of each image, in the order of the arguments.
 
-    A directory stands for all files below it that have an image's suffix, sorted; a directory that cannot be searched
-    stands for itself, and so does everything else. Links to directories are not followed.
+    A directory stands for the images below it, as `imaging.image_files` finds them; a directory that cannot be searched
+    stands for itself, and so does everything else.
     """
     for argument in arguments:
         if os.path.isdir(argument):  # noqa: PTH112 - paths stay exactly as they were given
@@ -28,9 +28,5 @@ def find_images(arguments: Iterable[str]) -> Iterator[str]:
 
 def _search(directory: str) -> Iterator[str]:
     unreadable: list[str] = []
-    for folder, subfolders, files in os.walk(directory, onerror=lambda error: unreadable.append(error.filename)):
-        subfolders.sort()
-        for name in sorted(files):
-            if name.lower().endswith(IMAGE_SUFFIXES):
-                yield os.path.join(folder, name)  # noqa: PTH118 - as above
+    yield from image_files.find_images(directory, lambda error: unreadable.append(error.filename))
     yield from unreadable

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -12,13 +11,12 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 
 from imaging.errors import InputError
+from imaging.image_files import find_images
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
-
-IMAGE_SUFFIXES = (".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".webp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,21 +96,10 @@ def _read_folder(folder: Path) -> tuple[list[Path], list[int], tuple[str, ...]]:
     images: list[Path] = []
     labels: list[int] = []
     for label, class_folder in enumerate(class_folders):
-        found = sorted(_images_below(class_folder))
+        found = sorted(Path(path) for path in find_images(class_folder, _fail))
         images += found
         labels += [label] * len(found)
     return images, labels, tuple(path.name for path in class_folders)
-
-
-def _images_below(folder: Path) -> Iterator[Path]:
-    """Yield the files that are named like images, also those that cannot be read; fail where a folder cannot be."""
-    for parent, folders, files in os.walk(folder, onerror=_fail):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (Path(parent, name) for name in files if _is_image(name))
-
-
-def _is_image(name: str) -> bool:
-    return name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
 
 
 def _fail(error: OSError) -> None:

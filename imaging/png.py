@@ -23,6 +23,7 @@ _MAX_CHUNKS = 1 << 17  # encoders cut IDAT at 8 KiB or more
 _INFLATE_BYTES = 1 << 20
 _GREY = 0
 _SAMPLES = {_GREY: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # a pixel's samples by colour type
+_TWO_BYTES = 16  # the bits of such a sample
 _ONE_PASS = ((0, 0, 1, 1),)
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 
@@ -132,7 +133,5 @@ def _scale_colour_key(data: bytes, image: Image.Image) -> None:
     key = image.info.get("transparency")
     if colour_type == _GREY and depth in (2, 4) and isinstance(key, int):
         image.info["transparency"] = key * 255 // ((1 << depth) - 1)
-    elif depth == 16 and isinstance(key, int):  # noqa: PLR2004 - bits
-        image.info["transparency"] = key >> 8
-    elif depth == 16 and isinstance(key, tuple):  # noqa: PLR2004 - bits
-        image.info["transparency"] = tuple(sample >> 8 for sample in key)
+    elif depth == _TWO_BYTES and key is not None:  # as the pixels, it keeps its high byte
+        image.info["transparency"] = tuple(each >> 8 for each in key) if isinstance(key, tuple) else key >> 8

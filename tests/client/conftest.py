@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 from PIL import Image
 
-from client import AsyncClassifier, Classifier
+from client import AsyncClassifier, Classifier, ImageFailure
 from tests.torchscript_models import Colours, write_model
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     StartServer = Callable[..., AbstractContextManager[ServerProcess]]
 
+NOBODY = "127.0.0.1:1"
 TRITON_START_SECONDS = 240  # the first start downloads it
 CONFIG = """
     platform: "pytorch_libtorch" max_batch_size: 4 dynamic_batching { }
@@ -39,6 +40,11 @@ def encoded(colour: tuple[int, int, int], kind: str = "PNG") -> bytes:
     file = io.BytesIO()
     Image.new("RGB", (48, 40), colour).save(file, kind)
     return file.getvalue()
+
+
+def best(results: list[Result]) -> list[int | type]:
+    """Returns the best class of each image, or its failure's class."""
+    return [type(each.error) if isinstance(each, ImageFailure) else each.best.index for each in results]
 
 
 @pytest.fixture(scope="session")

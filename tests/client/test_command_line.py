@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from client.command_line import main
+from tests.client.conftest import NOBODY
 from tests.client.servicers import Gate, NativeServicer, PlainServicer, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-NOBODY = "127.0.0.1:1"
 COMMAND = [sys.executable, "-m", "client"]
 ROOT = Path(__file__).parents[2]
 
@@ -201,7 +201,7 @@ def test_what_a_server_says_is_escaped(folder: Path, capfd: pytest.CaptureFixtur
 
 def test_full_disk_is_told(url: str, folder: Path) -> None:
     """Results that cannot be written end the command with one line."""
-    with open("/dev/full", "w") as full:  # noqa: PTH123
+    with Path("/dev/full").open("w") as full:
         command = [*COMMAND, "classify", str(folder), "--url", url]
         result = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert result.returncode == 1

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from client.command_line import main
-from tests.client.conftest import COLOURS, encoded
+from tests.client.conftest import COLOURS, NOBODY, encoded
 from tests.client.servicers import LABELS, Gate, NativeServicer, serving
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     import grpc
 
-NOBODY = "127.0.0.1:1"
 COMMAND = [sys.executable, "-m", "client", "evaluate"]
 ROOT = Path(__file__).parents[2]
 RED, GREEN, BLUE = LABELS

@@ -8,7 +8,10 @@ from client.image_files import find_images
 
 
 def test_directory_stands_for_its_images_sorted(folder: Path) -> None:
-    """Suffixes decide, in any case; a directory's own files come before those of its subdirectories."""
+    """Suffixes decide, in any case; a directory's own files come before those below; what is hidden is left out."""
+    (folder / "._red.png").touch()
+    (folder / ".thumbnails").mkdir()
+    (folder / ".thumbnails" / "red.png").touch()
     found = [str(Path(path).relative_to(folder)) for path in find_images([str(folder)])]
 
     assert found == ["green.JPG", "red.png", "a/blue.webp"]
