@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from modeling.training import Trainer
 
 # What runs were started with before there was a choice; only the classes of older runs are not known.
-_FORMERLY = {"network": "mobilenetv2", "enlargement": 1, "precision": "fp32", "kernels": "torch"}
+_FORMERLY = {
+    "network": "mobilenetv2",
+    "enlargement": 1,
+    "precision": "fp32",
+    "kernels": "torch",
+    "teachers": None,
+    "teacher_share": 0.9,
+    "teacher_temperature": 4.0,
+}
 
 
 def save_run(path: Path, trainer: Trainer, settings: dict[str, Any], *, measured: bool) -> None:

@@ -12,15 +12,17 @@ from tqdm import tqdm
 from modeling.attention import ATTENTION
 from modeling.checkpoint import as_stored, load_strictly, save_checkpoint
 from modeling.command import INTERRUPTED, InputError, Parser, positive, run
+from modeling.distillation import Teachers
 from modeling.evaluation import top_k_accuracy
 from modeling.facts import ModelFacts
 from modeling.files import replacing
 from modeling.interruption import interruption
 from modeling.network import NETWORKS
+from modeling.recipe import Recipe
 from modeling.run_file import resume_run, save_run
-from modeling.servable import Servable
+from modeling.servable import Precision, Servable
 from modeling.sources import CIFAR10, read_cifar10, read_images
-from modeling.training import Recipe, Trainer
+from modeling.training import Trainer
 from modeling.weights import read_weights
 
 if TYPE_CHECKING:
@@ -56,12 +58,13 @@ def train(options: Namespace) -> int:
         training.classes,
         _served_size(recipe, options.enlargement),
         **given,
-        recipe={**asdict(recipe), "weights": options.weights},
+        recipe={**asdict(recipe), "weights": options.weights, "teachers": options.teachers},
     )
+    teachers = Teachers(options.teachers, facts.classes, Precision(recipe.precision)) if options.teachers else None
     start = _start(options.weights, facts) if options.weights and not options.resume else None
-    trainer = Trainer(facts, *training.decode(facts.size, facts.crop_fraction), recipe, start)
+    trainer = Trainer(facts, *training.decode(facts.size, facts.crop_fraction), recipe, start, teachers)
     data = {"images": len(training.labels), "classes": list(training.classes)}
-    settings = {**asdict(recipe), **given, "weights": options.weights, **data}
+    settings = {**asdict(recipe), **given, "weights": options.weights, "teachers": options.teachers, **data}
     measured = resume_run(run_path, trainer, settings) if options.resume else True
     if trainer.step == trainer.steps and measured:
         raise InputError(f"the run in {options.output} is finished; its model is {model_path}")
@@ -183,6 +186,7 @@ def _parser() -> Parser:
         "--crop-fraction", type=float, default=1.0, help="share of the shorter side that the crop keeps"
     )
     parser.add_argument("--weights", help="weights to start from: bundled, imagenet or a file (without: fresh ones)")
+    parser.add_argument("--teachers", nargs="+", help="weights of trained networks to learn from, likewise")
     for field in fields(Recipe):
         _add_setting(parser, field.name, field.default, **field.metadata)
     return parser

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
-from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,6 +12,7 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 from modeling.augmentation import augment, mix
 from modeling.checkpoint import load_strictly
 from modeling.command import InputError
+from modeling.distillation import distillation_loss
 from modeling.kernels import quicken
 from modeling.servable import Normalisation
 
@@ -22,64 +21,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from modeling.distillation import Teachers
     from modeling.facts import ModelFacts
-
-
-def _setting(default: Any, meaning: str, choices: tuple[str, ...] | None = None) -> Any:
-    return field(default=default, metadata={"help": meaning, "choices": choices})
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """How to train; each field is an option of the command."""
-
-    epochs: int = _setting(12, "passes over the training images")
-    batch_size: int = _setting(128, "images a step")
-    sizes: tuple[int, ...] = _setting(
-        (48, 64), "sizes at which the network sees the images, for equal shares of the run"
-    )
-    learning_rate: float = _setting(3e-3, "AdamW's highest learning rate")
-    warm_up: float = _setting(0.15, "share of the run over which the learning rate rises, to fall as a cosine after")
-    weight_decay: float = _setting(0.05, "AdamW's decay of kernels and matrices")
-    label_smoothing: float = _setting(0.1, "share of each label that is spread over all classes")
-    average_decay: float = _setting(0.998, "share that the running average of the weights keeps at each step")
-    precision: str = _setting("fp32", "what it computes in; bf16 is for processors that have it", ("fp32", "bf16"))
-    kernels: str = _setting("torch", "whose; own ones are faster, and need a C++ compiler", ("torch", "own"))
-    seed: int = _setting(0, "decides everything that is random")
-
-    def __post_init__(self) -> None:
-        least = {
-            "epochs": (self.epochs, 1),
-            "batch_size": (self.batch_size, 2),  # batch normalisation needs a variance
-            "every size": (min(self.sizes, default=0), 1),
-            "seed": (self.seed, 0),
-        }
-        for name, (value, minimum) in least.items():
-            if value < minimum:
-                raise InputError(f"{name} must be at least {minimum}, got {value}")
-        if self.seed >= 2**32:
-            raise InputError(f"seed must be less than {2**32}, got {self.seed}")
-        for name in ("learning_rate", "weight_decay"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise InputError(f"{name} must be at least 0 and finite, got {getattr(self, name)}")
-        shares = {name: getattr(self, name) for name in ("warm_up", "label_smoothing", "average_decay")}
-        for name, share in shares.items():
-            if not 0 <= share < 1:
-                raise InputError(f"{name} must be in [0, 1), got {share}")
-        for setting in fields(self):
-            choices, value = setting.metadata["choices"], getattr(self, setting.name)
-            if choices and value not in choices:
-                raise InputError(f"{setting.name} must be one of {', '.join(choices)}, got {value}")
-
-    def learning_rate_at(self, progress: float) -> float:
-        """Return the learning rate after this share of the run."""
-        if progress < self.warm_up:
-            return self.learning_rate * progress / self.warm_up
-        return self.learning_rate * (1 + math.cos(math.pi * (progress - self.warm_up) / (1 - self.warm_up))) / 2
-
-    def size_at(self, progress: float) -> int:
-        """Return the image size, in pixels, after this share of the run."""
-        return self.sizes[int(progress * len(self.sizes))]
+    from modeling.recipe import Recipe
 
 
 class Trainer:
@@ -91,6 +35,7 @@ class Trainer:
         labels: int64 [N].
         recipe: How to train.
         start: Weights to start from, by name, in place of fresh ones.
+        teachers: Networks to learn from besides the labels.
 
     Raises:
         InputError: There are fewer than two images, or the kernels cannot be compiled.
@@ -103,6 +48,7 @@ class Trainer:
         labels: Tensor,
         recipe: Recipe,
         start: Mapping[str, Tensor] | None = None,
+        teachers: Teachers | None = None,
     ) -> None:
         if len(labels) < 2:  # noqa: PLR2004 - batch normalisation needs a variance
             raise InputError(f"training needs at least 2 images, got {len(labels)}")
@@ -114,6 +60,8 @@ class Trainer:
         convert_conv2d_weight_memory_format(self.network, torch.channels_last)
         self.average = copy.deepcopy(self.network).eval()
         self._pixels, self._labels = pixels, labels
+        self._teachers = teachers
+        self._classes = len(facts.classes)
         self._normalisation = Normalisation(facts, maximum=255)
         self._batch_size = min(recipe.batch_size, len(labels))
         self.steps_per_epoch = len(labels) // self._batch_size
@@ -142,13 +90,12 @@ class Trainer:
             InputError: The loss is not finite; the weights stay as they were.
         """
         torch.manual_seed(self._seed(self.step))  # for the augmentation and the dropout
-        images, labels = self._batch()
-        images, own = mix(images)
+        views, labels = self._batch()
         for group in self._optimizer.param_groups:
             group["lr"] = self.recipe.learning_rate_at(self.step / self.steps)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.precision == "bf16"):
-            logits = self.network(images).float()
-        loss = (own * self._losses(logits, labels) + (1 - own) * self._losses(logits, labels.roll(1))).mean()
+            logits = self.network(self._normalisation(views)).float()
+        loss = self._loss(logits, labels, views)
         if not loss.isfinite():
             raise InputError(f"the loss is not finite at step {self.step + 1}: give a lower --learning-rate")
         self._optimizer.zero_grad()
@@ -174,19 +121,24 @@ class Trainer:
         self._optimizer.load_state_dict(state["optimizer"])
         self.step = state["step"]
 
-    def _losses(self, logits: Tensor, labels: Tensor) -> Tensor:
-        smoothing = self.recipe.label_smoothing
-        return functional.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="none")
+    def _loss(self, logits: Tensor, labels: Tensor, views: Tensor) -> Tensor:
+        loss = functional.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
+        if self._teachers is None:
+            return loss
+        share, temperature = self.recipe.teacher_share, self.recipe.teacher_temperature
+        return (1 - share) * loss + share * distillation_loss(logits, self._teachers.logits(views), temperature)
 
     def _seed(self, number: int) -> int:
         return self.recipe.seed * 1_000_003 + number
 
     def _batch(self) -> tuple[Tensor, Tensor]:
-        """Return the current step's normalised images, float32 [N, 3, size, size], and labels, int64 [N]."""
+        """Return the current step's views, float32 [N, 3, size, size], 0 to 255, and labels, float32 [N, classes]."""
         epoch, index = divmod(self.step, self.steps_per_epoch)
         order = torch.randperm(len(self._labels), generator=torch.Generator().manual_seed(self._seed(epoch)))
         chosen = order[index * self._batch_size :][: self._batch_size]
-        return self._normalisation(augment(self._pixels[chosen], self.size)), self._labels[chosen]
+        views, own = mix(augment(self._pixels[chosen], self.size))
+        labels = functional.one_hot(self._labels[chosen], self._classes)
+        return views, torch.lerp(labels.roll(1, 0).float(), labels.float(), own.unsqueeze(1))
 
     @torch.no_grad()
     def _update_average(self) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from modeling.network.mobilenetv2 import MobileNetV2
 from modeling.network.mobilenext import MobileNeXt
+from modeling.network.resnet9 import ResNet9
 from modeling.network.shufflenetv2 import ShuffleNetV2
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ NETWORKS: dict[str, Host] = {
     "mobilenetv2": MobileNetV2,
     "mobilenext": MobileNeXt,
     "shufflenetv2": ShuffleNetV2,
+    "resnet9": ResNet9,
 }
 
-__all__ = ["NETWORKS", "Host", "MobileNeXt", "MobileNetV2", "ShuffleNetV2"]
+__all__ = ["NETWORKS", "Host", "MobileNeXt", "MobileNetV2", "ResNet9", "ShuffleNetV2"]

@@ -13,7 +13,8 @@ import time
 import torch
 
 from modeling.facts import ModelFacts
-from modeling.training import Recipe, Trainer
+from modeling.recipe import Recipe
+from modeling.training import Trainer
 
 BATCH_SIZE = 128
 SIZES = (64, 96)

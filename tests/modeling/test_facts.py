@@ -11,7 +11,7 @@ import pytest
 from modeling.checkpoint import load_checkpoint
 from modeling.command import InputError
 from modeling.facts import ModelFacts
-from modeling.network import MobileNetV2, MobileNeXt, ShuffleNetV2
+from modeling.network import MobileNetV2, MobileNeXt, ResNet9, ShuffleNetV2
 from modeling.weights import BUNDLED_FILE
 
 if TYPE_CHECKING:
@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize(
-    ("network", "kind"), [("mobilenetv2", MobileNetV2), ("mobilenext", MobileNeXt), ("shufflenetv2", ShuffleNetV2)]
+    ("network", "kind"),
+    [
+        ("mobilenetv2", MobileNetV2),
+        ("mobilenext", MobileNeXt),
+        ("shufflenetv2", ShuffleNetV2),
+        ("resnet9", ResNet9),
+    ],
 )
 def test_network(network: str, kind: type[nn.Module]) -> None:
     """The network that is named is built, with the attention and the classes that are named."""

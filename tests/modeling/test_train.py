@@ -275,6 +275,22 @@ def test_start_from_weights(coloured_folder: Path, packed_file: Path, tmp_path: 
     assert found["classifier.1.weight"].shape == (2, 1280)
 
 
+def test_teachers(coloured_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A network learns from others that were trained, its file says from which, and it goes on with the same only."""
+    teacher, student = tmp_path / "teacher", tmp_path / "student"
+    assert main(options(coloured_folder, teacher, "--epochs", "1", "--network", "resnet9", "--attention", "none")) == 0
+
+    taught = ["--teachers", str(teacher / "model.safetensors")]
+    assert main(options(coloured_folder, student, "--epochs", "1", *taught)) == 0
+    _, facts = load_checkpoint(student / "model.safetensors")
+    assert facts is not None
+    assert facts.recipe is not None
+    assert facts.recipe["teachers"] == taught[1:]
+    capsys.readouterr()
+    assert main(options(coloured_folder, student, "--epochs", "1", "--resume")) == 2
+    assert "other settings (teachers: " in capsys.readouterr().err
+
+
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     """The help shows every default."""
     with pytest.raises(SystemExit) as leaving:
@@ -292,8 +308,8 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
         (["--data", "absent"], "absent"),
         (["--epochs", "0"], "epochs must be at least 1"),
         (["--batch-size", "1"], "batch_size must be at least 2"),
-        (["--seed", "-1"], "seed must be at least 0"),
-        (["--seed", "4294967296"], "seed must be less than 4294967296"),
+        (["--seed", "-1"], "seed must be from 0 to 4294967295, got -1"),
+        (["--seed", "4294967296"], "seed must be from 0 to 4294967295, got 4294967296"),
         (["--learning-rate", "-1"], "learning_rate must be at least 0 and finite, got -1.0"),
         (["--learning-rate", "nan"], "learning_rate must be at least 0 and finite, got nan"),
         (["--weight-decay", "inf"], "weight_decay must be at least 0 and finite, got inf"),
@@ -304,6 +320,10 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
         (["--crop-fraction", "0"], "crop fraction"),
         (["--average-decay", "1"], "average_decay must be in [0, 1), got 1.0"),
         (["--sizes", "24,32", "--enlargement", "3"], "the last size, 32, is not a multiple of the enlargement, 3"),
+        (["--teacher-share", "1.1"], "teacher_share must be in [0, 1], got 1.1"),
+        (["--teacher-temperature", "0"], "teacher_temperature must be positive and finite, got 0.0"),
+        (["--teachers", "bundled"], "the teacher bundled knows other classes (airplane, "),
+        (["--teachers", "absent"], "absent does not exist: give a file of weights"),
         (["--resume"], "no run to resume"),
         (["--test-data", "absent"], "absent"),
     ],

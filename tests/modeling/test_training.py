@@ -11,10 +11,11 @@ import torch
 
 from modeling.command import InputError
 from modeling.evaluation import top_k_accuracy
+from modeling.recipe import Recipe
 from modeling.run_file import resume_run, save_run
 from modeling.servable import Servable
 from modeling.sources import read_images
-from modeling.training import Recipe, Trainer
+from modeling.training import Trainer
 from tests.modeling.marks import NEEDS_A_COMPILER
 
 if TYPE_CHECKING:

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from tests.benchmarks.attention_cost.comparison import Comparison
     from tests.benchmarks.attention_cost.costs import Settings
 
-NETWORK_NAMES = {"mobilenetv2": "MobileNetV2", "mobilenext": "MobileNeXt", "shufflenetv2": "ShuffleNetV2"}
+NETWORK_NAMES = {
+    "mobilenetv2": "MobileNetV2",
+    "mobilenext": "MobileNeXt",
+    "shufflenetv2": "ShuffleNetV2",
+    "resnet9": "ResNet-9",
+}
 
 _HOW_TO_READ = (
     "Numbers are medians over the rounds, with their 95 % interval in brackets (of fewer than six rounds: the least and"

@@ -1,0 +1,77 @@
+"""ResNet-9 with attention: the small dense network of David Page's "How to train your ResNet" (2018).
+
+For images of few pixels: it halves them only three times. Dense convolutions learn fast on a processor that multiplies
+matrices well, which makes it a teacher for the networks that are served.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
+from modeling.attention import ATTENTION
+from modeling.network.layers import conv_bn, initialise, scale_channels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CHANNELS = (64, 128, 256, 512)
+
+
+class Residual(nn.Module):
+    """Add to its input what two convolutions and the attention make of it.
+
+    Args:
+        channels: Channels in and out.
+        attention: Makes the attention from the number of channels.
+    """
+
+    def __init__(self, channels: int, attention: Callable[[int], nn.Module]) -> None:
+        super().__init__()
+        self.conv = nn.Sequential(
+            *conv_bn_relu(channels, channels), *conv_bn_relu(channels, channels), attention(channels)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [N, channels, H, W] to the same shape."""
+        added: Tensor = self.conv(x)
+        return x + added
+
+
+def conv_bn_relu(inputs: int, outputs: int) -> list[nn.Module]:
+    """Return a 3x3 convolution, its batch normalisation and a ReLU."""
+    return [*conv_bn(inputs, outputs, 3), nn.ReLU(inplace=True)]
+
+
+class ResNet9(nn.Module):
+    """An image classifier: normalised RGB [N, 3, H, W] to logits [N, classes].
+
+    Args:
+        classes: Number of classes.
+        width: Multiplies the channels of every layer.
+        attention: A name in `ATTENTION`.
+    """
+
+    def __init__(self, classes: int = 1000, width: float = 1.0, attention: str = "ca") -> None:
+        super().__init__()
+        first, second, third, last = (scale_channels(channels * width) for channels in CHANNELS)
+        self.features = nn.Sequential(
+            *conv_bn_relu(3, first),
+            *conv_bn_relu(first, second),
+            nn.MaxPool2d(2),
+            Residual(second, ATTENTION[attention]),
+            *conv_bn_relu(second, third),
+            nn.MaxPool2d(2),
+            *conv_bn_relu(third, last),
+            nn.MaxPool2d(2),
+            Residual(last, ATTENTION[attention]),
+        )
+        self.classifier = nn.Sequential(nn.Linear(last, classes))
+        self.apply(initialise)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map normalised RGB [N, 3, H, W] to logits [N, classes]."""
+        x = self.features(x)  # [N, 512, H / 8, W / 8]
+        logits: Tensor = self.classifier(x.amax(dim=(2, 3)))  # [N, classes]
+        return logits
