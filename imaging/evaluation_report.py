@@ -63,15 +63,14 @@ def as_text(evaluation: Evaluation, seconds: float) -> str:
 
 def _classes_with_images(evaluation: Evaluation) -> list[tuple[int, int, int]]:
     """Return index, images and right answers of each class that has images."""
-    images = np.bincount(evaluation.labels, minlength=len(evaluation.classes))
-    right = evaluation.confusion_matrix().diagonal()
+    classes = len(evaluation.classes)
+    images = np.bincount(evaluation.labels, minlength=classes)
+    right = np.bincount(evaluation.labels[evaluation.labels == evaluation.predicted], minlength=classes)
     return [(index, int(images[index]), int(right[index])) for index in np.flatnonzero(images).tolist()]
 
 
 def _matrix_by_label(evaluation: Evaluation) -> dict[str, dict[str, int]]:
-    rows: dict[str, dict[str, int]] = {
-        evaluation.classes[index]: {} for index, _, _ in _classes_with_images(evaluation)
-    }
+    rows: dict[str, dict[str, int]] = {evaluation.classes[index]: {} for index in np.unique(evaluation.labels).tolist()}
     matrix = evaluation.confusion_matrix()
     for label, answer in np.argwhere(matrix).tolist():
         row, name = rows[evaluation.classes[label]], evaluation.classes[answer]
