@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +65,9 @@ def _json_reporter(options: argparse.Namespace) -> Callable[[str, Result], None]
 
 
 def _class_object(each: Class) -> dict[str, Any]:
-    return {"index": each.index, "label": each.label, "probability": each.probability}
+    # A broken model's probability may be no number, for which JSON has no word but null.
+    probability = each.probability if math.isfinite(each.probability) else None
+    return {"index": each.index, "label": each.label, "probability": probability}
 
 
 def _text_reporter(files: Sequence[str]) -> Callable[[str, Result], None]:

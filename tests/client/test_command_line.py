@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from client.command_line import main
@@ -75,6 +76,17 @@ def test_json_is_one_object_a_line(url: str, folder: Path, capfd: pytest.Capture
         "error": "cannot read the image: No such file or directory",
     }
     assert "supported" in notes["error"]
+
+
+def test_json_has_null_where_a_probability_is_no_number(
+    url: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What a broken model says is still JSON for parsers that keep to the standard."""
+    monkeypatch.setattr("tests.client.servicers.probabilities", lambda _: np.full(3, np.nan))
+
+    assert run(url, "classify", "--json", folder / "red.png") == 0
+    line = json.loads(capfd.readouterr().out, parse_constant=pytest.fail)
+    assert [each["probability"] for each in line["classes"]] == [None] * 3
 
 
 def test_failures_do_not_stop_the_rest(url: str, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
