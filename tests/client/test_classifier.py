@@ -6,8 +6,10 @@ import asyncio
 import io
 import itertools
 import math
+import threading
 from typing import TYPE_CHECKING, Any
 
+import grpc
 import pytest
 from PIL import Image
 
@@ -83,11 +85,10 @@ def test_protocol_is_asked_once(photos: list[bytes]) -> None:
         classifier.classify(photos[1])
     assert native.calls == ["Classify", "Classify"]
 
-    plain = PlainServicer()
-    with serving(plain) as url, Classifier(url) as classifier:
+    absent = NativeServicer(on_request=lambda _, context: context.abort(grpc.StatusCode.UNIMPLEMENTED, "not here"))
+    with serving(absent, PlainServicer()) as url, Classifier(url) as classifier:
         assert best([classifier.classify(photo) for photo in photos]) == [0, 1, 2]
-        assert classifier._conversation.settled
-        assert not classifier._conversation._native
+    assert absent.calls == ["Classify"]
 
 
 def test_bulk_work_uses_one_stream(client: Client, photos: list[bytes]) -> None:
@@ -221,11 +222,20 @@ def test_large_images_pass(client: Client, photos: list[bytes]) -> None:
 
 
 def test_breaking_off_stops_the_stream(photos: list[bytes]) -> None:
-    """Who leaves the loop early leaves nothing running on the server."""
-    with serving(NativeServicer()) as url, Classifier(url) as classifier:
-        for result in classifier.classify_many(itertools.cycle(photos)):
-            assert best([result]) == [0]
-            break
+    """Who leaves the loop early leaves nothing running on the server, and goes on with the same client."""
+    ended = threading.Event()
+
+    def watch(_: object, context: grpc.ServicerContext) -> None:
+        if servicer.calls[-1] == "ClassifyStream":
+            context.add_callback(ended.set)
+
+    servicer = NativeServicer(on_request=watch)
+    with serving(servicer) as url, Classifier(url) as classifier:
+        results = classifier.classify_many(itertools.cycle(photos))
+        assert best(itertools.islice(results, 4)) == [0, 1, 2, 0]
+        assert not ended.is_set()
+        results.close()
+        assert ended.wait(10)
         assert best([classifier.classify(photos[1])]) == [1]
 
 

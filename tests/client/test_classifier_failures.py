@@ -99,7 +99,7 @@ def test_server_that_stops_in_order_loses_no_image(client: Client, photos: list[
 def test_server_that_stays_away_ends_bulk_work(
     client: Client, photos: list[bytes], servicer: Any, concurrency: int
 ) -> None:
-    """The results so far are there, then the connection's error, after the deadline and not after each image's."""
+    """The connection's error ends it: of images without end, none is failed alone."""
     with ExitStack() as first:
         url = first.enter_context(serving(servicer()))
 
