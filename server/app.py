@@ -194,8 +194,11 @@ class Application:
     async def _poll(self) -> None:
         """With poll control: until the server is to stop, follow what changes in the repository's directory."""
         while self._repository_poll and not await self._stops_within(self._settings.repository_poll_seconds):
-            await asyncio.to_thread(self._repository_poll.look)
-            await self._update_readiness()
+            try:
+                await asyncio.to_thread(self._repository_poll.look)
+                await self._update_readiness()
+            except Exception:  # the next look may fare better
+                logger.exception("a look at the model repository failed in a way that nobody thought of")
 
     async def _stops_within(self, seconds: float) -> bool:
         """Wait for so long, unless the server is to stop earlier."""

@@ -55,7 +55,7 @@ class Batcher(Generic[Payload, Result]):
         self.observe_batch = observe_batch
         self._changed = threading.Condition()
         self._queue: RequestQueue[Payload, Result] = RequestQueue(policy, len(instances))
-        self._warm_up = WarmUp(samples, self._queue.cost, _run_timed, self._go_on)
+        self._warm_up = WarmUp(samples, self._queue.cost, _run_timed)
         self._accepting = False
         self._causes = CauseLog(logger)
         self._is_given_up: Callable[[], bool] = lambda: False
@@ -154,7 +154,7 @@ class Batcher(Generic[Payload, Result]):
     def _serve(self, instance: Instance[Payload, Result], opened: Future[None]) -> None:
         try:
             instance.open()
-            self._warm_up.run(instance)
+            self._warm_up.run(instance, self._go_on)
         except BaseException as error:  # noqa: BLE001 - start() raises it
             opened.set_exception(error)
             return

@@ -10,7 +10,7 @@ from server.load_error import LoadError
 from server.model_config import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from server.catalogue import Catalogue
     from server.ensemble_config import Step
@@ -38,6 +38,7 @@ class StepLoader:
                     circle = " -> ".join([*self._under_way[self._under_way.index(step.model) :], step.model])
                     raise ConfigError(f"circular dependency between ensembles: {circle}")
                 self._load_step(config.name, step)
+                self._refuse_way_back(self._under_way, step)
         finally:
             self._under_way.pop()
 
@@ -57,6 +58,15 @@ class StepLoader:
         if not self._is_ready(step.model, step.version):
             version = f"whose required version {step.version} is not loaded."
             raise ConfigError(f"ensemble '{ensemble}' depends on '{step.model}' {version}")
+
+    def _refuse_way_back(self, path: Sequence[str], step: Step) -> None:
+        """Refuse a step that needs an ensemble on the way to it: one that is loaded may get steps that it had not."""
+        for further in self._catalogue.get(step.model, step.version).config.steps:
+            way = [*path, step.model]
+            if further.model in way:
+                circle = " -> ".join([*way[way.index(further.model) :], further.model])
+                raise ConfigError(f"circular dependency between ensembles: {circle}")
+            self._refuse_way_back(way, further)
 
     def _is_ready(self, name: str, version: int | None) -> bool:
         try:

@@ -44,7 +44,7 @@ class WarmUp:
     """The warm-up of one model version, run on each of its instances, in their threads.
 
     `cost` learns what batches take. `run_timed` runs something and returns the seconds that it took, by the batcher's
-    clock; `go_on` is asked before each run and raises when the model is not wanted any more.
+    clock.
     """
 
     def __init__(
@@ -52,16 +52,14 @@ class WarmUp:
         samples: Sequence[Sample],
         cost: CostModel,
         run_timed: Callable[[Callable[[], None]], float],
-        go_on: Callable[[], None],
     ) -> None:
         self._samples = samples
         self._cost = cost
         self._learning = threading.Lock()
         self._run_timed = run_timed
-        self._go_on = go_on
 
-    def run(self, instance: Instance[Any, Any]) -> None:
-        """Warm up an instance that is open.
+    def run(self, instance: Instance[Any, Any], go_on: Callable[[], None]) -> None:
+        """Warm up an instance that is open; `go_on` is asked before each run, and raises when nobody wants the model.
 
         Raises:
             SampleError: the model fails on a sample.
@@ -69,22 +67,22 @@ class WarmUp:
         """
         measured = measured_sizes(self._cost.max_rows)
         for rows in measured:
-            self._measure(instance, rows)
+            self._measure(instance, rows, go_on)
         for rows in range(1, min(self._cost.cheapest_rows, _MOST_FAMILIAR) + 1):
             if rows not in measured:
-                self._go_on()
+                go_on()
                 instance.warm_up(rows)
         for sample in self._samples:
             for _ in range(sample.count):
-                self._go_on()
+                go_on()
                 _run_sample(instance, sample)
 
-    def _measure(self, instance: Instance[Any, Any], rows: int) -> None:
-        self._go_on()
+    def _measure(self, instance: Instance[Any, Any], rows: int, go_on: Callable[[], None]) -> None:
+        go_on()
         instance.warm_up(rows)  # it pays for what the others do not
         spent = 0.0
         for _ in range(_RUNS):
-            self._go_on()
+            go_on()
             seconds = self._run_timed(lambda: instance.warm_up(rows))
             with self._learning:  # with the other instances
                 self._cost.learn(rows, seconds)

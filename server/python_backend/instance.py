@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 import time
+from asyncio import CancelledError
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,6 +41,8 @@ _ERRORS: dict[int, type[ServingError]] = {
     TritonError.ALREADY_EXISTS: errors.AlreadyExists,
     TritonError.CANCELLED: errors.RequestCancelled,
 }
+# What else than an Exception a model's code may raise. It ends the load or the batch, not the thread that runs it.
+_EXITS = (SystemExit, CancelledError)
 # An array for each output, or why there are none.
 Answer = tuple["NDArray[Any]", ...] | ServingError
 
@@ -59,6 +63,7 @@ class PythonInstance:
             "outputs": [spec.name for spec in config.outputs],
         }
         self._model: Any = None
+        self._module = ""
 
     def open(self) -> None:
         """Import the model's code and let it initialize.
@@ -70,13 +75,16 @@ class PythonInstance:
         arguments = initialize_arguments(self._config, directory.parent, self._version, self._number)
         try:
             with importing(directory):
-                model = import_file(self._path).TritonPythonModel()
+                module = import_file(self._path)
+                self._module = module.__name__
+                model = module.TritonPythonModel()
                 if hasattr(model, "initialize"):
                     model.initialize(arguments)
                 model.execute  # noqa: B018 - an AttributeError tells that it is missing
-        except OSError as error:
-            raise EngineError(f"{self._path.name} cannot be read: {error.strerror}") from error
-        except Exception as error:
+        except (Exception, *_EXITS) as error:
+            self.close()
+            if isinstance(error, OSError) and error.filename == str(self._path):
+                raise EngineError(f"{self._path.name} cannot be read: {error.strerror}") from error
             raise EngineError(f"{place(error, directory)}: {_text(error)}") from error
         self._model = model
 
@@ -105,13 +113,16 @@ class PythonInstance:
 
         Raises:
             ModelFailed: the responses are not those that config.pbtxt promises.
-            Exception: whatever the model raises.
+            Exception: whatever the model raises; RuntimeError where that would end a thread.
         """
         started_ns = time.monotonic_ns()
         name = self._config.name
         requests = [InferenceRequest(payload, self._names, name, self._version) for payload in payloads]
         input_ready_ns = time.monotonic_ns()
-        responses = self._model.execute(requests)
+        try:
+            responses = self._model.execute(requests)
+        except _EXITS as error:
+            raise RuntimeError(f"the model's code raised {_text(error)}") from error
         computed_ns = time.monotonic_ns()
         if not isinstance(responses, list | tuple) or len(responses) != len(requests):
             raise ModelFailed(f"the model gave no list of {len(requests)} responses")
@@ -122,8 +133,9 @@ class PythonInstance:
         """Let the model finalize, whatever comes of it."""
         model, self._model = self._model, None
         if hasattr(model, "finalize"):
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(Exception, *_EXITS):
                 model.finalize()
+        sys.modules.pop(self._module, None)
 
     def _answer(self, response: Any, rows: int) -> Answer:
         if not isinstance(response, InferenceResponse):
@@ -149,12 +161,25 @@ def _checked(arrays: dict[str, NDArray[Any]], spec: TensorSpec, rows: int | None
         raise ModelFailed(f"the model gave no output {spec.name}")
     array = arrays[spec.name]
     is_text = spec.datatype == "BYTES" and array.dtype.kind in "OSU"
+    if is_text:
+        array = _encoded(array, spec.name)
     if array.dtype != DATATYPES[spec.datatype] and not is_text:
         raise ModelFailed(f"output {spec.name} of the model has type {array.dtype}, config.pbtxt says {spec.datatype}")
     expected = spec.dims if rows is None else (rows, *spec.dims)
     if len(array.shape) != len(expected) or any(e not in (-1, s) for s, e in zip(array.shape, expected, strict=True)):
         raise ModelFailed(f"output {spec.name} of the model has shape {list(array.shape)}, expected {list(expected)}")
     return array
+
+
+def _encoded(array: NDArray[Any], name: str) -> NDArray[Any]:
+    """The array with its texts as bytes, as others see them."""
+    encoded = np.empty(array.shape, object)
+    for index, element in np.ndenumerate(array):
+        try:
+            encoded[index] = element.encode() if isinstance(element, str) else bytes(memoryview(element))
+        except (TypeError, ValueError) as error:
+            raise ModelFailed(f"output {name} of the model has an element that is neither bytes nor text") from error
+    return encoded
 
 
 def _text(error: BaseException) -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from types import CodeType, ModuleType
 
 _UTILITIES = "triton_python_backend_utils"
+_NAME = "_model_"
 _numbers = itertools.count(1)
 _importing = threading.RLock()
 
@@ -26,13 +27,20 @@ _importing = threading.RLock()
 def import_file(path: Path) -> ModuleType:
     """Run the file as a new module, to be called within `importing`.
 
+    Its name is in `sys.modules`, where dataclasses and pickle look for it; who is done with the module takes it away.
+
     Raises:
-        Exception: whatever the code raises.
+        Exception: whatever the code raises; the name is gone again.
     """
-    loader = _Source(f"_model_{next(_numbers)}", str(path))
+    loader = _Source(f"{_NAME}{next(_numbers)}", str(path))
     module = importlib.util.module_from_spec(ModuleSpec(loader.name, loader, origin=str(path)))
     module.__file__ = str(path)
-    loader.exec_module(module)
+    sys.modules[loader.name] = module
+    try:
+        loader.exec_module(module)
+    except BaseException:
+        del sys.modules[loader.name]
+        raise
     return module
 
 
@@ -60,7 +68,7 @@ def importing(directory: Path) -> Iterator[None]:
             sys.path.remove(str(directory))
             for name in sys.modules.keys() - known:
                 file = getattr(sys.modules[name], "__file__", None) or ""
-                if file.startswith(f"{directory}/"):
+                if file.startswith(f"{directory}/") and not name.startswith(_NAME):
                     del sys.modules[name]
 
 

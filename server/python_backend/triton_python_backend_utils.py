@@ -115,7 +115,10 @@ class InferenceRequest:
     def __init__(self, request: TensorRequest, names: Mapping[str, Sequence[str]], model: str, version: int) -> None:
         """`names` are those of the "inputs" and "outputs" of the model `model`."""
         self._request = request
-        self._inputs = [Tensor(name, array) for name, array in zip(names["inputs"], request.tensors, strict=True)]
+        # Copies, for code that writes into its inputs: these are a message's bytes, or what other steps see, too.
+        self._inputs = [
+            Tensor(name, np.array(array)) for name, array in zip(names["inputs"], request.tensors, strict=True)
+        ]
         self._outputs = list(names["outputs"])
         self._model, self._version = model, version
 

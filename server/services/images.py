@@ -11,6 +11,7 @@ import numpy as np
 
 import imaging
 from server.errors import InvalidImage, InvalidRequest, QueueFull
+from server.model_config import BACKEND
 
 if TYPE_CHECKING:
     from server.engine import Payload
@@ -36,7 +37,8 @@ class ImageInput:
             InvalidRequest: the model does not classify images.
         """
         spec, output = config.inputs[0], config.outputs[0]
-        if len(config.inputs) == 1 and len(spec.dims) == _CHANNELS and output.datatype == "FP32":
+        plausible = config.backend == BACKEND and len(config.inputs) == 1 and output.datatype == "FP32"
+        if plausible and len(spec.dims) == _CHANNELS:
             if spec.datatype == "UINT8" and spec.dims[2] == _CHANNELS:
                 return cls(spec.dims[0], spec.dims[1], config.crop_fraction, channels_first=False)
             if spec.datatype == "FP32" and spec.dims[0] == _CHANNELS:

@@ -101,6 +101,16 @@ def test_a_step_that_no_longer_fits_is_told_of(directory: Path, repository: Mode
         ensemble.check_steps(models)
 
 
+def test_no_reload_closes_a_circle(directory: Path, repository: ModelRepository) -> None:
+    """A model that becomes an ensemble of one that needs it is refused, and both go on as they were."""
+    repository.load("twice")
+    write_ensemble(directory / "one", TWICE.replace('"one"', '"twice"'))
+    with pytest.raises(LoadError, match="circular dependency between ensembles: one -> twice -> one"):
+        repository.load("one")
+    assert repository.ended() == []
+    assert [version.config.name for version in repository.ready()] == ["one", "twice", "two"]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "text"),
     [

@@ -544,12 +544,15 @@ def test_what_is_unloaded_is_freed(directory: Path, repository: ModelRepository)
     """Memory comes back when the last thread of an unloaded model has ended, without the garbage collector."""
     write_model(directory / "net", Constant(1))
     repository.load("net")
-    freed = threading.Event()
-    weakref.finalize(repository.get("net"), freed.set)
+    freed = [threading.Event(), threading.Event()]
+    version = repository.get("net")
+    for part, event in zip((version, version.batcher._instances[0]), freed, strict=True):
+        weakref.finalize(part, event.set)
+    del version, part
     gc.disable()
     try:
         repository.unload("net")
-        assert freed.wait(HANGING_SECONDS)
+        assert all(event.wait(HANGING_SECONDS) for event in freed)
     finally:
         gc.enable()
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -110,6 +111,47 @@ def test_an_exception_fails_the_request_that_causes_it(load: Callable[..., Model
     assert good.result(HANGING_SECONDS).result[0].tolist() == [[2, 2]]
 
 
+@pytest.mark.parametrize("error", ["SystemExit(1)", "asyncio.CancelledError"])
+def test_code_that_would_leave_fails_its_request_alone(load: Callable[..., ModelVersion], error: str) -> None:
+    """What ends a program or a task ends neither the instance nor the closing of its version."""
+    code = "import asyncio\n" + DOUBLE.replace('ValueError("too much")', error)
+    version = load(code + f"\n    def finalize(self):\n        raise {error}\n")
+    failed, good = version.batcher.submit(rows(1000), 1), version.batcher.submit(rows(1), 1)
+    assert isinstance(failed.exception(HANGING_SECONDS), ModelFailed)
+    assert good.result(HANGING_SECONDS).result[0].tolist() == [[2, 2]]
+    assert version.batcher.alive
+
+
+def test_code_may_write_into_its_inputs(open_instance: Callable[..., PythonInstance]) -> None:
+    """What came in a message can only be read, and what came from another step is seen by others: code gets a copy."""
+    code = DOUBLE.replace("array * 2", "np.multiply(array, 2, out=array)")
+    message = np.frombuffer(np.ones((1, 2), np.float32).tobytes(), np.float32).reshape(1, 2)
+    [answer] = run(open_instance(code), TensorRequest((message,)))
+    assert answer[0].tolist() == [[2, 2]]
+    assert message.tolist() == [[1, 1]]
+
+
+def test_code_may_have_dataclasses(open_instance: Callable[..., PythonInstance]) -> None:
+    """The module is found by its name, for as long as the instance lives."""
+    code = "from __future__ import annotations\nimport dataclasses\n@dataclasses.dataclass\nclass Pair:\n    a: int\n"
+    modules = set(sys.modules)
+    instance = open_instance(code + DOUBLE)
+    [name] = [name for name in sys.modules.keys() - modules if "_model_" in name]
+    assert sys.modules[name].Pair(1).a == 1
+    instance.close()
+    assert name not in sys.modules
+
+
+@pytest.mark.parametrize("element", ["7", "None", "'\\ud800'"])
+def test_what_is_no_text_fails_its_request_alone(open_instance: Callable[..., PythonInstance], element: str) -> None:
+    """Elements of BYTES are bytes or text; anything else is the model's failure, told before anything is sent."""
+    code = DOUBLE.replace("array * 2", f"np.array([[{element}, b'']], object)")
+    config = DOUBLE_CONFIG.replace('"OUT" data_type: TYPE_FP32', '"OUT" data_type: TYPE_STRING')
+    [answer] = run(open_instance(code, config), rows(1))
+    with pytest.raises(ModelFailed, match="output OUT of the model has an element that is neither bytes nor text"):
+        raise answer
+
+
 @pytest.mark.parametrize(
     ("response", "text"),
     [
@@ -172,15 +214,22 @@ def test_initialize_is_told_what_triton_tells(open_instance: Callable[..., Pytho
             "        raise pb_utils.TritonModelException('no weights')\n",
             "model.py:5: TritonModelException: no weights",
         ),
+        ("import sys\nsys.exit('no weights')\n", "model.py:2: SystemExit: no weights"),
+        (
+            IMPORTS + "class TritonPythonModel:\n    def initialize(self, args):\n        open('/absent.bin')\n",
+            "model.py:5: FileNotFoundError: ",
+        ),
     ],
 )
 def test_code_that_does_not_load_is_one_line_with_its_place(
     open_instance: Callable[..., PythonInstance], code: str, text: str
 ) -> None:
     """File and line of the model's own code, and what went wrong there."""
+    modules = set(sys.modules)
     with pytest.raises(EngineError) as caught:
         open_instance(code)
     assert str(caught.value).startswith(text)
+    assert {name for name in sys.modules.keys() - modules if "_model_" in name} == set()
     assert "\n" not in str(caught.value)
 
 

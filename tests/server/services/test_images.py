@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import io
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 import imaging
 from server import model_config
 from server.errors import InvalidImage, InvalidRequest, QueueFull
+from server.model_config import PYTHON
 from server.services import images
 from server.services.images import ImageDecoder, ImageInput
 
@@ -62,6 +64,14 @@ def test_an_image_model_is_known_by_its_input(tmp_path: Path) -> None:
     crop = 'parameters [ { key: "CROP_FRACTION" value: { string_value: "0.875" } } ]'
     config = _config(tmp_path, _input("FP32", [3, 16, 24]), more=crop)
     assert ImageInput.of(config) == ImageInput(16, 24, 0.875, channels_first=True)
+
+
+@pytest.mark.parametrize("backend", [PYTHON, ""])
+def test_other_kinds_of_models_take_no_pixels(tmp_path: Path, backend: str) -> None:
+    """Ensembles and models in Python are asked for tensors, whatever these look like."""
+    config = replace(_config(tmp_path, _input("UINT8", [16, 24, 3])), backend=backend)
+    with pytest.raises(InvalidRequest, match=r"model '.*' does not classify images"):
+        ImageInput.of(config)
 
 
 @pytest.mark.parametrize(
