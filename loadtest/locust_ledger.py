@@ -31,10 +31,14 @@ class Ledger:
     def __len__(self) -> int:
         return len(self._rows) + sum(len(data) for data in self._received) // ROW.itemsize
 
-    def add(self, due: float, sent: float, done: float, message: int, outcome: str) -> None:
-        """Note one request; instants are those of `time.perf_counter`, `sent` and `done` NaN for one never sent."""
+    def add(self, due: float, sent: float, done: float, kind: int, outcome: str) -> None:
+        """Note one request; instants are those of `time.perf_counter`, `sent` and `done` NaN for one never sent.
+
+        What stands for its message in the trace is the number of its kind: all that a process without the messages,
+        the master of those that send, can make something of.
+        """
         clock = _WALL_CLOCK
-        self._rows.append((due + clock, sent + clock, done + clock, message, OUTCOME[outcome]))
+        self._rows.append((due + clock, sent + clock, done + clock, kind, OUTCOME[outcome]))
 
     def take(self) -> bytes:
         """Rows that were added since the last call, for another process."""

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from locust.env import Environment
 
+    from loadtest.workload import Message
+
 SERVICE = "service"
 LAG = "lag"
 
@@ -46,7 +48,8 @@ class Load:
     Attributes:
         target: The server.
         workload: What is sent.
-        ledger: What became of it.
+        kinds: The names of its messages' kinds; each message has one image.
+        ledger: What became of it, by the kinds' numbers.
     """
 
     def __init__(self, environment: Environment, options: argparse.Namespace) -> None:
@@ -63,6 +66,9 @@ class Load:
         images = in_thread(read_images, (files,)) if files else in_thread(make_images, (options.seed,))
         self.workload = in_thread(make_workload, (self.target, images, Mix(seed=options.seed)))
         check(self.target.url, self.workload)
+        # Sorted, so that all processes number them alike.
+        self.kinds = tuple(sorted(set(self.workload.kinds)))
+        self._kind_numbers = {kind: number for number, kind in enumerate(self.kinds)}
         self.ledger = Ledger()
         self._name = self.target.method.rpartition("/")[2]
         self._environment = environment
@@ -81,19 +87,18 @@ class Load:
 
     def send(self, due: float) -> None:
         """Send the next request and return at once; `due` is an instant of `time.perf_counter`."""
-        number = next(self._numbers) % len(self.workload.messages)
+        message = self.workload.messages[next(self._numbers) % len(self.workload.messages)]
         if len(self._under_way) >= self._most_in_flight:
-            self._tell(due, np.nan, np.nan, number, DROPPED)
+            self._tell(due, np.nan, np.nan, message, DROPPED)
         else:
-            self._under_way.start(gevent.Greenlet(self._exchange, due, number))
+            self._under_way.start(gevent.Greenlet(self._exchange, due, message))
 
     def drain(self) -> None:
         """Wait for all answers; the calls' deadline bounds it."""
         self._under_way.join()
         self._channel.close()
 
-    def _exchange(self, due: float, number: int) -> None:
-        message = self.workload.messages[number]
+    def _exchange(self, due: float, message: Message) -> None:
         length = 0
         sent = time.perf_counter()
         try:
@@ -103,11 +108,11 @@ class Load:
         except grpc.RpcError as error:
             done = time.perf_counter()
             outcome = judge_refusal(message, error.code().name)
-        self._tell(due, sent, done, number, outcome, length)
+        self._tell(due, sent, done, message, outcome, length)
 
-    def _tell(self, due: float, sent: float, done: float, number: int, outcome: str, length: int = 0) -> None:
+    def _tell(self, due: float, sent: float, done: float, message: Message, outcome: str, length: int = 0) -> None:
         """Note it for the verdict, and for Locust: its percentiles are of response times, from the instant due."""
-        self.ledger.add(due, sent, done, number, outcome)
+        self.ledger.add(due, sent, done, self._kind_numbers[message.kind], outcome)
         response = (time.perf_counter() if outcome == DROPPED else done) - due
         self._environment.events.request.fire(
             request_type="grpc",

@@ -32,6 +32,8 @@ from loadtest.verdict import EXIT_CODES, INVALID
 if TYPE_CHECKING:
     from locust.env import Environment
 
+    from loadtest.trace import Trace
+
 _DATA = "coordserve"  # our part of what workers report
 _PERCENTILES = [0.5, 0.9, 0.95, 0.99, 0.999, 1.0]
 _MILLISECONDS_PER_SECOND = 1000
@@ -76,11 +78,13 @@ class LocustTest:
 
     Attributes:
         ledger: What has ended by now; of all workers, where this process is their master.
+        kinds: The names of the kinds that are numbered there.
         client_cpu: The highest share of a core that this process, or a worker, has used.
     """
 
     def __init__(self, environment: Environment) -> None:
         self.ledger = Ledger()
+        self.kinds: tuple[str, ...] = ()
         self._environment = environment
         self._load: Load | None = None
         environment.load = None  # what the users send through
@@ -100,6 +104,7 @@ class LocustTest:
             self._give_up(error)
         else:
             self.ledger = self._load.ledger
+            self.kinds = self._load.kinds
             self._environment.load = self._load
             self._look = (time.perf_counter(), time.process_time())  # making the requests does not count
 
@@ -113,12 +118,13 @@ class LocustTest:
     def report(self, data: dict[str, Any], **_more: Any) -> None:
         """Give the master what has ended since the last report."""
         self._measure_cpu()
-        data[_DATA] = {"rows": self.ledger.take(), "cpu": self.client_cpu}
+        data[_DATA] = {"rows": self.ledger.take(), "kinds": self.kinds, "cpu": self.client_cpu}
 
     def receive(self, data: dict[str, Any], **_more: Any) -> None:
         """Take a worker's report."""
         if _DATA in data:
             self.ledger.receive(data[_DATA]["rows"])
+            self.kinds = tuple(data[_DATA]["kinds"]) or self.kinds
             self.client_cpu = max(self.client_cpu, data[_DATA]["cpu"])
 
     def judge(self, **_more: Any) -> None:
@@ -132,8 +138,7 @@ class LocustTest:
             print("loadtest: the test ended within its warm-up", file=sys.stderr)
             environment.process_exit_code = EXIT_CODES[INVALID]
             return
-        seconds = float(trace.due[-1]) + 1e-9
-        run = Run("locust", trace, seconds, Conditions(self.client_cpu), rate=len(trace) / seconds, seed=options.seed)
+        run = self._run(trace, options.seed)
         summary = summarize([run], objective(options), scenario="locust")
         print(describe(summary))
         if options.output:
@@ -141,6 +146,22 @@ class LocustTest:
             results.write(Path(options.output), [run], summary | describe_environment(target, options))
             write_report(Path(options.output))
         environment.process_exit_code = EXIT_CODES[summary["verdict"]]
+
+    def _run(self, trace: Trace, seed: int) -> Run:
+        """What there is to be judged."""
+        seconds = float(trace.due[-1]) + 1e-9
+        count = len(self.kinds)
+        return Run(
+            "locust",
+            trace,
+            seconds,
+            Conditions(self.client_cpu),
+            rate=len(trace) / seconds,
+            seed=seed,
+            kinds=self.kinds,
+            images=(1,) * count,
+            good=(True,) * count,
+        )
 
     def _measure_cpu(self) -> None:
         """Keep the highest share of a core that this process used between two looks."""

@@ -31,11 +31,12 @@ _LOAD = ("--users", "100", "--spawn-rate", "100", "--run-time", "8s", "--warm-up
 
 
 @pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A small picture, so that the test is about sending and not about making pictures."""
-    file = tmp_path_factory.mktemp("images") / "red.png"
-    Image.new("RGB", (8, 8), "red").save(file)
-    return str(file)
+def images(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Small pictures, so that the test is about sending and not about making pictures."""
+    directory = tmp_path_factory.mktemp("images")
+    for color in ("red", "green", "blue"):
+        Image.new("RGB", (8, 8), color).save(directory / f"{color}.png")
+    return str(directory)
 
 
 def _workers(count: int) -> list[str]:
@@ -62,13 +63,13 @@ def summary(directory: Path) -> dict[str, dict[str, float]]:
     return found
 
 
-def test_agrees_with_the_other_generator(tmp_path: Path, image: str) -> None:
+def test_agrees_with_the_other_generator(tmp_path: Path, images: str) -> None:
     """At the same rate to the same server both see the same p50 and offer the same rate, workers or not."""
     with null_server(*_SERVICE) as url:
-        locust("--host", url, "--images", image, *_LOAD, "--output", str(tmp_path / "one"))
-        locust("--host", url, "--images", image, *_LOAD, *_workers(2), "--output", str(tmp_path / "two"))
+        locust("--host", url, "--images", images, *_LOAD, "--output", str(tmp_path / "one"))
+        locust("--host", url, "--images", images, *_LOAD, *_workers(2), "--output", str(tmp_path / "two"))
         own(
-            *("poisson", "--url", url, "--images", image, "--rate", "100", "--duration", "6s", "--no-calibration"),
+            *("poisson", "--url", url, "--images", images, "--rate", "100", "--duration", "6s", "--no-calibration"),
             *("--warm-up", "0", "--output", str(tmp_path / "own")),
         )
 
@@ -87,32 +88,44 @@ def test_agrees_with_the_other_generator(tmp_path: Path, image: str) -> None:
     ("objective", "verdicts"), [("50ms", {1: "missed", 3: "invalid"}), ("5s", {0: "met", 3: "invalid"})]
 )
 def test_the_objective_decides_on_the_exit_code(
-    objective: str, verdicts: dict[int, str], tmp_path: Path, image: str
+    objective: str, verdicts: dict[int, str], tmp_path: Path, images: str
 ) -> None:
     """Half of the service time cannot be met and fifty times of it is, unless this client was disturbed."""
     with null_server(*_SERVICE) as url:
-        run = locust("--host", url, "--images", image, *_LOAD, "--objective", objective, "--output", str(tmp_path))
+        run = locust("--host", url, "--images", images, *_LOAD, "--objective", objective, "--output", str(tmp_path))
 
     assert run.returncode in verdicts, run.stdout + run.stderr
     assert summary(tmp_path)["verdict"] == verdicts[run.returncode]
 
 
-def test_users_do_not_wait_for_a_server_that_stalls(tmp_path: Path, image: str) -> None:
+def test_users_do_not_wait_for_a_server_that_stalls(tmp_path: Path, images: str) -> None:
     """A stall of a second makes as many requests slow as were due meanwhile, where waiting users would send none."""
     # Counted from the first request, which is one of those before the load: at least one of them is within it.
     with null_server("--stall", "1s@3s", "--stall", "1s@7s", "--stall", "1s@11s") as url:
-        locust("--host", url, "--images", image, *_LOAD, "--output", str(tmp_path))
+        locust("--host", url, "--images", images, *_LOAD, "--output", str(tmp_path))
 
     trace = results.read(tmp_path).runs[0].trace
     assert (trace.response_seconds > 0.2).sum() >= 20
 
 
-def test_a_profile_changes_the_rate(tmp_path: Path, image: str) -> None:
+def test_a_master_names_the_kinds_of_its_workers_messages(tmp_path: Path, images: str) -> None:
+    """Where requests are of several models, each has its model in the result, though the master made none of them."""
+    with null_server() as url:
+        models = ("--model", "null", "--model", "null")
+        locust(
+            *("--host", url, "--images", images, *models, *_workers(1), "--users", "20", "--spawn-rate", "20"),
+            *("--run-time", "3s", "--warm-up", "0", "--output", str(tmp_path)),
+        )
+
+    assert results.read(tmp_path).runs[0].kinds == ("null x1",)
+
+
+def test_a_profile_changes_the_rate(tmp_path: Path, images: str) -> None:
     """In five steps the last fifth of the requests comes in much less than a fifth of the time."""
     shapes = "loadtest/locust_shapes.py"
     with null_server() as url:
         locust(
-            *("--host", url, "--images", image, "--load-profile", "step", "--rate", "60", "--duration", "10s"),
+            *("--host", url, "--images", images, "--load-profile", "step", "--rate", "60", "--duration", "10s"),
             *("--warm-up", "0", "--output", str(tmp_path)),
             files=f"{_LOCUSTFILE},{shapes}",
         )
@@ -162,10 +175,10 @@ def _tells_of_answers(points: str) -> bool:
     return any(point["answered"] > 0 for point in json.loads(points))
 
 
-def test_shows_the_test_while_it_runs(image: str) -> None:
+def test_shows_the_test_while_it_runs(images: str) -> None:
     """The page of the web interface and Prometheus's metrics tell of the requests, those of workers included."""
     web, metrics = _free_port(), _free_port()
-    command = [sys.executable, "-m", "locust", "-f", _LOCUSTFILE, "--autostart", *_workers(2), "--images", image]
+    command = [sys.executable, "-m", "locust", "-f", _LOCUSTFILE, "--autostart", *_workers(2), "--images", images]
     command += ["--users", "20", "--spawn-rate", "20", "--web-host", "127.0.0.1", "--web-port", str(web)]
     command += ["--metrics-port", str(metrics)]
     with null_server() as url, contextlib.closing(ServerProcess([*command, "--host", url])) as process:
