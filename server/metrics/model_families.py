@@ -67,16 +67,20 @@ def _histograms(models: Sequence[ModelReading]) -> Iterator[Family]:
     requests = Family(
         "coordserve_request_duration_seconds", "histogram", "From a request's arrival at its model until its end."
     )
+    steps = Family(
+        "coordserve_step_duration_seconds", "histogram", "Of answered requests, those that an ensemble asked for."
+    )
     stages = Family("coordserve_stage_duration_seconds", "histogram", "Where the time of answered requests went.")
     sizes = Family("coordserve_batch_size", "histogram", "Rows per execution.")
     for model in models:
         labels, statistics = model.labels, model.statistics
         requests.add_histogram(labels + ',outcome="ok"', statistics.request_seconds)
         requests.add_histogram(labels + ',outcome="error"', statistics.failed_seconds)
+        steps.add_histogram(labels, statistics.step_seconds)
         for stage, histogram in _STAGES.items():
             stages.add_histogram(f'{labels},stage="{stage}"', histogram(statistics))
         sizes.add_histogram(labels, _batch_sizes(statistics))
-    yield from (requests, stages, sizes)
+    yield from (requests, steps, stages, sizes)
 
 
 def _batch_sizes(statistics: ModelStatistics) -> Histogram:

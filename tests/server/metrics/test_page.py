@@ -48,6 +48,7 @@ _TRITON = {
     "nv_cpu_memory_total_bytes": "gauge",
     "nv_cpu_memory_used_bytes": "gauge",
 }
+_DURATIONS = ("request_duration_seconds", "step_duration_seconds", "stage_duration_seconds")
 _MS = 1_000_000
 
 
@@ -157,9 +158,9 @@ def test_histograms_are_consistent(repository: ModelRepository) -> None:
         version.statistics.decoded(1000)
         version.statistics.failed("OTHER", 1000)
         version.statistics.succeeded(2, reply, reply.execution.finished_ns - reply.arrived_ns)
+        version.statistics.was_step(reply, reply.execution.finished_ns - reply.arrived_ns)
     families = _families(repository)
-    names = ("coordserve_request_duration_seconds", "coordserve_batch_size", "coordserve_stage_duration_seconds")
-    for name in names:
+    for name in (f"coordserve_{each}" for each in ("batch_size", *_DURATIONS)):
         family = families[name]
         assert family.type == "histogram"
         parts = [sample.labels.get("stage", sample.labels.get("outcome")) for sample in family.samples]
