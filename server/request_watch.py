@@ -7,7 +7,6 @@ import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from server.errors import RequestCancelled
 from server.log_sampling import CauseLog, Sampler
 from server.observed_request import Failure, ObservedRequest, set_current
 from server.slow_requests import RequestSummary, SlowRequests
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _MOST_CHARACTERS = 300  # of what a caller was told, which may quote what it sent
-_ENDLESS = "grpc.health.v1.Health/Watch"  # ends when its caller leaves, and no other way
 
 
 class RequestWatch:
@@ -61,7 +59,7 @@ class RequestWatch:
 
     def failed(self, request: ObservedRequest, error: ServingError) -> None:
         """A request, or a part of it, has failed; told more than once, the first failure is what it failed for."""
-        if request.failure or (request.method == _ENDLESS and error.reason == RequestCancelled.reason):
+        if request.failure:
             return
         request.failure = Failure(error.code.name, error.reason, str(error))
         summary = self._summary(request, time.monotonic_ns())

@@ -27,6 +27,8 @@ _MOST_CHARACTERS = 600
 # A caller gives up when its own clock says so, which may be a little before ours does.
 _LATE_SECONDS = 0.05
 
+_ENDLESS = "grpc.health.v1.Health/Watch"  # ends when its caller leaves, and no other way
+
 Request = TypeVar("Request")
 Response = TypeVar("Response")
 
@@ -95,6 +97,8 @@ class Account:
 
     def failed(self, request: ObservedRequest, error: ServingError) -> None:
         """Count a call, or a part of one, that failed."""
+        if self._method == _ENDLESS and isinstance(error, RequestCancelled | DeadlineUnreachable):
+            return  # its caller has got all that it wanted
         self._observer.refused(error.reason)
         self._watch.failed(request, error)
 
