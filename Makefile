@@ -77,6 +77,6 @@ REPOSITORY ?= model_repository
 HTTP_PORT ?= 8000
 GRPC_PORT ?= 8001
 METRICS_PORT ?= 8002
-triton: $(READY)  ## a real Triton on the same repository, without Docker (REPOSITORY=, GRPC_PORT=, HTTP_PORT=, METRICS_PORT=)
+triton: $(MODEL)  ## a real Triton on the same repository, without Docker (REPOSITORY=, GRPC_PORT=, HTTP_PORT=, METRICS_PORT=)
 	$(BIN)/python -m deploy.triton --model-repository $(REPOSITORY) \
 		--grpc-port $(GRPC_PORT) --http-port $(HTTP_PORT) --metrics-port $(METRICS_PORT)
