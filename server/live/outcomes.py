@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 # From the reasons of `server.errors`, which are many, to what follows from them.
 _REASONS = {
     "rejected": ("queue_full", "queue_timeout", "deadline", "not_ready", "shutdown", "unavailable"),
-    "invalid": ("invalid", "invalid_image", "too_large", "not_found", "unsupported", "already_exists"),
+    "invalid": ("invalid", "invalid_image", "too_large", "not_found", "unsupported"),
     "failed": ("model", "internal"),
     "cancelled": ("cancelled",),
 }

@@ -138,7 +138,7 @@ def _not_loaded(now: Situation) -> Iterator[Finding]:
 def _callers(now: Situation) -> Iterator[Finding]:
     invalid, share = _share(now, "invalid")
     if invalid >= _SEVERAL and share >= _INVALID:
-        reasons = ("invalid_image", "invalid", "too_large", "not_found", "unsupported", "already_exists")
+        reasons = ("invalid_image", "invalid", "too_large", "not_found", "unsupported")
         counts = ((reason, now.activity.refused[reason]) for reason in reasons)
         told = ", ".join(f"{reason} {rate(count, now.activity.seconds)}" for reason, count in counts if count)
         yield Finding(

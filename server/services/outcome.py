@@ -6,7 +6,15 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, Self
 
-from server.errors import DeadlineUnreachable, ModelFailed, QueueFull, QueueTimeout, RequestCancelled
+from server.errors import (
+    AlreadyExists,
+    DeadlineUnreachable,
+    ModelFailed,
+    QueueFull,
+    QueueTimeout,
+    RequestCancelled,
+    UnknownFailure,
+)
 
 if TYPE_CHECKING:
     from server.ensemble import EnsembleVersion
@@ -21,6 +29,8 @@ _FAILURE_REASONS: dict[type[BaseException], str] = {
     RequestCancelled: "CANCELED",
     asyncio.CancelledError: "CANCELED",
     ModelFailed: "BACKEND",
+    AlreadyExists: "BACKEND",
+    UnknownFailure: "BACKEND",
 }
 
 

@@ -64,6 +64,16 @@ def test_every_error_is_one_failure(model: Any, error: type[BaseException]) -> N
     assert [each.request_id for each in statistics.failed_seconds.exemplars.values()] == ["mine"]
 
 
+@pytest.mark.parametrize(
+    "error", [each for each in _every_error() if getattr(each, "reason", "") == ModelFailed.reason]
+)
+def test_what_went_wrong_inside_a_model_is_counted_there(model: Any, error: type[ServingError]) -> None:
+    """Whatever code in a model calls its failure, the model is to blame for it, not the server."""
+    with pytest.raises(error), Outcome(model):
+        raise error
+    assert model.statistics.failures["BACKEND"] == 1
+
+
 def test_an_answer_that_cannot_be_sent_is_a_failure(model: Any) -> None:
     """What goes wrong after the model has answered makes a success of nothing."""
     outcome = Outcome(model)
