@@ -47,7 +47,8 @@ class ModelRepository(Catalogue):
             raise StartError(f"model repository {directory} cannot be read: {system_reason(error)}") from error
         super().__init__(directory)
         self._loader = VersionLoader(directory, with_ensembles(load_version, self.get), self._retire)
-        self._steps = StepLoader(self, self.load)
+        self._steps = StepLoader(self, self.load, lambda name: name not in self.unsettled)
+        self.unsettled: frozenset[str] = frozenset()  # models whose files are being copied: no ensemble brings them
         self._changing = threading.RLock()  # one load or unload at a time; an ensemble's loads its steps
         # Those that may still have work. Who holds a lease, or waits for threads to end, keeps them alive: nobody else.
         self._retired: weakref.WeakSet[ModelVersion] = weakref.WeakSet()
@@ -65,6 +66,13 @@ class ModelRepository(Catalogue):
                     self._loader.read_config(name)
         except ConfigError as error:
             raise StartError(printable(error)) from error
+
+    def is_ensemble(self, name: str) -> bool:
+        """Whether a model's config.pbtxt, as it is now, is that of an ensemble."""
+        try:
+            return bool(self._loader.read_config(name).steps)
+        except (ConfigError, OSError):
+            return False
 
     def expect(self, names: list[str]) -> None:
         """Tell requests for `names`, from now on, that these models are being loaded."""

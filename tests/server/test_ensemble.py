@@ -9,7 +9,7 @@ from server.errors import ModelNotFound, ModelNotReady
 from server.load_error import LoadError
 from server.python_backend.request import TensorRequest
 from tests.server.models import open_repository
-from tests.server.python_backend.steps import DOUBLE, DOUBLE_CONFIG, write_step
+from tests.server.python_backend.steps import DOUBLE, DOUBLE_CONFIG, TWICE, write_ensemble, write_step
 from tests.server.workshop import HANGING_SECONDS
 
 if TYPE_CHECKING:
@@ -17,18 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from server.repository import ModelRepository
-
-STEP = (
-    'model_name: "{model}" model_version: -1 '
-    'input_map {{ key: "IN" value: "{old}" }} output_map {{ key: "OUT" value: "{new}" }}'
-)
-SECOND, FIRST = STEP.format(model="two", old="B", new="C"), STEP.format(model="one", old="A", new="B")
-TWICE = f"""
-    platform: "ensemble"  max_batch_size: 4
-    input [ {{ name: "A" data_type: TYPE_FP32 dims: [ 2 ] }} ]
-    output [ {{ name: "C" data_type: TYPE_FP32 dims: [ 2 ] }} ]
-    ensemble_scheduling {{ step [ {{ {SECOND} }}, {{ {FIRST} }} ] }}
-"""
 
 
 @pytest.fixture
@@ -46,12 +34,6 @@ def repository(directory: Path) -> Iterator[ModelRepository]:
     repository = open_repository(directory)
     yield repository
     assert repository.close(HANGING_SECONDS)
-
-
-def write_ensemble(directory: Path, config: str = TWICE) -> None:
-    """Write an ensemble with one version."""
-    (directory / "1").mkdir(parents=True, exist_ok=True)
-    (directory / "config.pbtxt").write_text(config)
 
 
 def test_an_ensemble_brings_its_steps(repository: ModelRepository) -> None:

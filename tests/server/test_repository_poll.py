@@ -9,6 +9,7 @@ import pytest
 from server.errors import ModelNotFound
 from server.repository_poll import RepositoryPoll
 from tests.server.models import ROW, open_repository, write_model
+from tests.server.python_backend.steps import DOUBLE, write_ensemble, write_step
 from tests.server.workshop import HANGING_SECONDS
 from tests.torchscript_models import Constant, save_module
 
@@ -146,6 +147,45 @@ def test_what_is_bad_is_reported_once_and_tried_again_when_it_changes(
     _settle(poll)
     assert repository.get("net") is not before
     assert _answer(repository) == 1
+
+
+@pytest.fixture
+def pair(repository: ModelRepository, poll: RepositoryPoll, tmp_path: Path) -> Path:
+    """An ensemble that has settled before the files of one of its steps: the step's code, which is to be written."""
+    assert repository
+    write_step(tmp_path / "one")
+    code = write_step(tmp_path / "two")
+    code.write_text("half of it")
+    write_ensemble(tmp_path / "twice")
+    poll.look()
+    code.write_text("another half")
+    return code
+
+
+def test_an_ensemble_waits_for_what_is_being_copied(
+    repository: ModelRepository, poll: RepositoryPoll, pair: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No step is loaded by halves, and the ensemble comes when the step has, though its own files do not change."""
+    poll.look()
+    assert "ensemble 'twice' depends on 'two', which is still being copied" in caplog.text
+    assert "SyntaxError" not in caplog.text
+    pair.write_text(DOUBLE)
+    _settle(poll)
+    assert [version.config.name for version in repository.ready()] == ["net", "one", "twice", "two"]
+
+
+def test_an_ensemble_comes_when_its_step_is_repaired(
+    repository: ModelRepository, poll: RepositoryPoll, pair: Path
+) -> None:
+    """A step that did not load takes its ensemble along when it does; each model is loaded once."""
+    _settle(poll)
+    assert repository.failed() == ["twice", "two"]
+    pair.write_text(DOUBLE)
+    _settle(poll)
+    assert repository.failed() == []
+    loads = {state.name: state.loads for state in repository.readiness()}
+    assert loads["one"] == {"ok": 1, "failed": 0}
+    assert loads["two"]["ok"] == loads["twice"]["ok"] == 1
 
 
 def test_a_directory_that_cannot_be_read_changes_nothing(

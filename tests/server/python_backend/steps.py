@@ -1,4 +1,4 @@
-"""Small models in Python for tests: a config.pbtxt and the code that goes with it."""
+"""Small models in Python for tests: a config.pbtxt and the code that goes with it; and an ensemble of two of them."""
 
 from __future__ import annotations
 
@@ -28,6 +28,17 @@ class TritonPythonModel:
             raise ValueError("too much")
         return pb_utils.InferenceResponse([pb_utils.Tensor("OUT", array * 2)])
 """
+STEP = (
+    'model_name: "{model}" model_version: -1 '
+    'input_map {{ key: "IN" value: "{old}" }} output_map {{ key: "OUT" value: "{new}" }}'
+)
+SECOND, FIRST = STEP.format(model="two", old="B", new="C"), STEP.format(model="one", old="A", new="B")
+TWICE = f"""
+    platform: "ensemble"  max_batch_size: 4
+    input [ {{ name: "A" data_type: TYPE_FP32 dims: [ 2 ] }} ]
+    output [ {{ name: "C" data_type: TYPE_FP32 dims: [ 2 ] }} ]
+    ensemble_scheduling {{ step [ {{ {SECOND} }}, {{ {FIRST} }} ] }}
+"""
 
 
 def write_step(directory: Path, code: str = DOUBLE, config: str = DOUBLE_CONFIG, version: int = 1) -> Path:
@@ -37,3 +48,9 @@ def write_step(directory: Path, code: str = DOUBLE, config: str = DOUBLE_CONFIG,
     path.write_text(code)
     (directory / "config.pbtxt").write_text(config)
     return path
+
+
+def write_ensemble(directory: Path, config: str = TWICE) -> None:
+    """Write an ensemble with one version."""
+    (directory / "1").mkdir(parents=True, exist_ok=True)
+    (directory / "config.pbtxt").write_text(config)
