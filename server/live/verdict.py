@@ -34,6 +34,11 @@ _PLACES = {
     "compute": "is spent inside the model",
     "rest": "is spent outside of queue and model, on the way through this process",
 }
+# An ensemble runs nothing itself, and has no queue.
+_ENSEMBLE_PLACES = {
+    "compute": "is spent inside the models of its steps",
+    "rest": "is spent outside of its steps' models, most likely in their queues",
+}
 
 
 def judge(now: Situation) -> list[Finding]:
@@ -61,7 +66,7 @@ def _dead(now: Situation) -> Iterator[Finding]:
 def _failures(now: Situation) -> Iterator[Finding]:
     failed, share = _share(now, "failed")
     if failed >= _SEVERAL and share >= _FAILED:
-        culprits = ", ".join(model.name for model, counts in now.activity.models if counts.failures["BACKEND"])
+        culprits = ", ".join(model.name for model, counts in _that_run(now) if counts.failures["BACKEND"])
         where = f"inside {culprits}" if culprits else "in this server"
         told = f"{percent(share)} of requests, {rate(failed, now.activity.seconds)}, fail {where}; the log tells more."
         yield Finding(Level.BAD, "Failing", told)
@@ -72,7 +77,7 @@ def _rejections(now: Situation) -> Iterator[Finding]:
     if rejected < _SEVERAL or share < _REJECTED:
         return
     told = f"{percent(share)} of requests, {rate(rejected, now.activity.seconds)}, are rejected"
-    model, counts = max(now.activity.models, key=lambda each: each[1].failures["REJECTED"], default=(None, None))
+    model, counts = max(_that_run(now), key=lambda each: each[1].failures["REJECTED"], default=(None, None))
     if now.activity.refused["queue_full"] and model and counts:
         answered = rate(counts.succeeded, now.activity.seconds)
         yield Finding(
@@ -90,26 +95,25 @@ def _rejections(now: Situation) -> Iterator[Finding]:
 
 
 def _slowness(now: Situation) -> Iterator[Finding]:
-    late = [
-        (counts.share_above(now.objective_seconds) * counts.succeeded, model, counts)
-        for model, counts in now.activity.models
-    ]
-    if not late:
+    shares = ((model, counts, counts.share_above(now.objective_seconds)) for model, counts in now.activity.models)
+    late = ((model, counts, share, round(share * counts.succeeded)) for model, counts, share in shares)
+    slow = [each for each in late if each[2] > _SLOW and each[3] >= _SEVERAL]
+    if not slow:
         return
-    number, model, counts = max(late, key=lambda each: each[0])
-    p99 = counts.quantile(0.99)
-    if p99 is None or number < _SEVERAL or number / counts.succeeded <= _SLOW:
-        return
-    objective = duration(now.objective_seconds)
-    told = f"{percent(number / counts.succeeded)} of the answers of {model.name} take longer than {objective}"
-    level = Level.BAD if number / counts.succeeded > _MOSTLY_SLOW else Level.WARN
-    yield Finding(level, "Slow", f"{told}; p99 is {duration(p99.value)}. {_where_time_goes(now, model, counts)}")
+    # Of an ensemble and its step that are as late, the step is it that takes the time.
+    model, counts, share, _ = max(slow, key=lambda each: (each[2] > _MOSTLY_SLOW, each[3], each[0].instances))
+    told = f"{percent(share)} of the answers of {model.name} take longer than {duration(now.objective_seconds)}"
+    if p99 := counts.quantile(0.99):
+        told += f"; p99 is {duration(p99.value)}"
+    level = Level.BAD if share > _MOSTLY_SLOW else Level.WARN
+    yield Finding(level, "Slow", f"{told}. {_where_time_goes(now, model, counts)}")
 
 
 def _where_time_goes(now: Situation, model: ModelReading, counts: Counts) -> str:
     stages = counts.mean_stages()
     most = max(stages, key=lambda stage: stages[stage])
-    told = f"Most of it, {duration(stages[most])} of {duration(sum(stages.values()))}, {_PLACES[most]}"
+    place = _PLACES[most] if model.instances else _ENSEMBLE_PLACES.get(most, _PLACES[most])
+    told = f"Most of it, {duration(stages[most])} of {duration(sum(stages.values()))}, {place}"
     if most == "queue":
         told += f": {_at_work(model).lower()}"
     usual = now.usual_compute_seconds.get(model.statistics)
@@ -160,13 +164,20 @@ def _process(now: Situation) -> Iterator[Finding]:
 
 
 def _all_is_well(now: Situation) -> Finding:
-    ended = sum(now.activity.outcomes.values())
     p99 = now.activity.asked.quantile(0.99)
-    if not ended or p99 is None:
-        last = f"No request has ended in the last {now.activity.seconds:.0f} s."
+    if p99 is None:
+        last = f"No request was answered in the last {now.activity.seconds:.0f} s."
         return Finding(Level.IDLE, "Ready, nobody is asking", last)
-    answered = f"{rate(ended, now.activity.seconds)} are answered; p99 is {duration(p99.value)}"
-    return Finding(Level.OK, "Serving well", f"{answered}, within the objective of {duration(now.objective_seconds)}.")
+    answered = f"{rate(now.activity.asked.succeeded, now.activity.seconds)} are answered; p99 is {duration(p99.value)}"
+    objective = f"the objective of {duration(now.objective_seconds)}"
+    if p99.value > now.objective_seconds:
+        return Finding(Level.OK, "Serving well", f"{answered}, above {objective}, but few answers were late.")
+    return Finding(Level.OK, "Serving well", f"{answered}, within {objective}.")
+
+
+def _that_run(now: Situation) -> list[tuple[ModelReading, Counts]]:
+    """All but ensembles, which run nothing themselves and count what befalls their steps once more."""
+    return [(model, counts) for model, counts in now.activity.models if model.instances]
 
 
 def _share(now: Situation, outcome: str) -> tuple[int, float]:

@@ -66,6 +66,13 @@ def test_a_model_that_fails_is_named() -> None:
     assert finding.reason == "10 % of requests, 1.0/s, fail inside bad; the log tells more."
 
 
+def test_the_step_that_fails_is_named_and_not_its_ensemble() -> None:
+    """An ensemble runs nothing itself: what fails in it is counted with it, too, but happens inside a step's model."""
+    failing = counts(fast=90, BACKEND=10)
+    finding = first((model("all", instances=0), failing), (model("step"), failing), refused={"model": 10})
+    assert "fail inside step;" in finding.reason
+
+
 def test_a_full_queue_is_overload() -> None:
     """The queue, what works on it, what it answers and what is rejected are told."""
     full = model("net", waiting=64, capacity=64, busy=2)
@@ -75,6 +82,14 @@ def test_a_full_queue_is_overload() -> None:
         "25 % of requests, 10.0/s, are rejected: the queue of net is full, 64 of 64 wait."
         " All 2 instances work and answer 30.0/s; more arrives."
     )
+
+
+def test_overload_behind_an_ensemble_is_that_of_its_step() -> None:
+    """An ensemble has neither queue nor instances, so the step's queue is the one that is full."""
+    all_of_it, full = model("all", instances=0), model("step", waiting=64, capacity=64, busy=1, instances=1)
+    rejected = counts(fast=300, REJECTED=100)
+    finding = first((all_of_it, rejected), (full, rejected), refused={"queue_full": 100})
+    assert "the queue of step is full, 64 of 64 wait. Its only instance works" in finding.reason
 
 
 def test_deadlines_that_cannot_be_met_are_told() -> None:
@@ -99,6 +114,31 @@ def test_some_slow_answers_are_a_warning() -> None:
     """A few of a hundred are less than what makes callers leave, and one of a hundred is within the objective."""
     assert first((model(), counts(fast=97, slow=3))).level is Level.WARN
     assert first((model(), counts(fast=396, slow=4))).title == "Serving well"
+
+
+def test_a_slow_model_is_seen_beside_a_busy_one() -> None:
+    """Few of very many late answers are within the objective, and hide no model of which many are late."""
+    finding = first((model("busy"), counts(fast=99_950, slow=50)), (model("slow"), counts(fast=60, slow=40)))
+    assert (finding.level, finding.title) == (Level.BAD, "Slow")
+    assert finding.reason.startswith("40 % of the answers of slow take longer than 100 ms")
+
+
+def test_of_several_slow_models_the_worst_is_told() -> None:
+    """First those that are mostly slow, then the one that is late most often, and a step before its ensemble."""
+    some = model("some"), counts(fast=1900, slow=100)
+    mostly = model("mostly"), counts(slow=40)
+    ensemble = model("ensemble", instances=0), counts(slow=40)
+    assert " of mostly take " in first(some, ensemble, mostly).reason
+    assert " of some take " in first((model("few"), counts(fast=95, slow=5)), some).reason
+
+
+@pytest.mark.parametrize(
+    ("stage", "told"), [("compute", "inside the models of its steps"), ("rest", "in their queues")]
+)
+def test_the_time_of_an_ensemble_is_that_of_its_steps(stage: str, told: str) -> None:
+    """Where each step is quick enough and all together are not, nothing is said of a model or queue of its own."""
+    finding = first((model("all", instances=0), counts(slow=100, stage=stage)), (model("step"), counts(fast=100)))
+    assert told in finding.reason
 
 
 def test_a_model_that_has_become_slow_is_told_from_one_that_always_was() -> None:
@@ -154,6 +194,20 @@ def test_one_stray_failure_is_no_verdict() -> None:
     """A single request that went wrong among few says nothing of the others."""
     now = (model(), counts(fast=5, slow=1, BACKEND=1))
     assert first(now, refused={"model": 1, "queue_full": 1, "invalid": 1, "cancelled": 1}).title == "Serving well"
+
+
+def test_what_is_told_of_the_objective_is_true() -> None:
+    """Late answers that are too few for a verdict do not make a p99 one that is within the objective."""
+    finding = first((model(), counts(fast=50, slow=2)))
+    assert finding.title == "Serving well"
+    assert (
+        finding.reason == "5.2/s are answered; p99 is 274 ms, above the objective of 100 ms, but few answers were late."
+    )
+
+
+def test_only_what_is_answered_is_called_so() -> None:
+    """Requests that failed, too few to matter, are not among the answers that the good verdict tells of."""
+    assert first((model(), counts(fast=400)), refused={"invalid": 2}).reason.startswith("40.0/s are answered; ")
 
 
 def test_the_worst_comes_first() -> None:
