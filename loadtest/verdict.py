@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from loadtest.early_stopping import Decision, requests_needed
-from loadtest.trace import OUTCOME, WRONG_ANSWER
+from loadtest.trace import NOT_REFUSED, OUTCOME, WRONG_ANSWER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -45,15 +45,20 @@ def judge_run(good: Trace, bad: Trace, objective: Objective | None, doubts: Sequ
     """
     if not len(good) + len(bad):
         doubts = [*doubts, "no request was due"]
-    if doubts:
+    # However late or busy the client was: no answer is wrong, and no bad request is answered, because of that.
+    if doubts and not _count(good, WRONG_ANSWER) + _count(bad, NOT_REFUSED):
         return Verdict(INVALID, tuple(doubts))
     if wrong := _wrong_answers(good, bad):
-        return Verdict(MISSED, tuple(wrong))
+        return Verdict(MISSED, (*wrong, *doubts))
     return _against(objective, good) if objective and len(good) else Verdict(MET)
 
 
+def _count(trace: Trace, outcome: str) -> int:
+    return int(np.count_nonzero(trace.outcome == OUTCOME[outcome]))
+
+
 def _wrong_answers(good: Trace, bad: Trace) -> list[str]:
-    wrong = int(np.count_nonzero(good.outcome == OUTCOME[WRONG_ANSWER]))
+    wrong = _count(good, WRONG_ANSWER)
     taken = int(np.count_nonzero(~bad.ok))
     reasons = []
     if wrong:

@@ -50,6 +50,16 @@ def test_wrong_answers_miss_any_objective() -> None:
     assert judge_run(FAST, ended("OK"), OBJECTIVE, []).word == "met"
 
 
+@pytest.mark.parametrize(("good", "bad"), [(ended("WRONG_ANSWER"), NOTHING), (FAST, ended("NOT_REFUSED"))])
+def test_a_late_client_does_not_excuse_wrong_answers(good: Trace, bad: Trace) -> None:
+    """They miss whatever is doubted, which is told behind them; a bad request that was dropped is no such answer."""
+    verdict = judge_run(good, bad, OBJECTIVE, ["late"])
+
+    assert verdict.word == "missed"
+    assert [reason.startswith("10 of 10 ") for reason in verdict.reasons] == [True, False]
+    assert judge_run(FAST, ended("DROPPED"), OBJECTIVE, ["late"]).word == "invalid"
+
+
 def test_the_worst_of_several_verdicts_stands() -> None:
     """Missed over invalid over met."""
     assert overall(["met", "invalid", "missed"]) == "missed"
