@@ -48,7 +48,7 @@ def rejections(run: Run) -> dict[str, Any]:
     refused = ~trace.ok & ~np.isnan(trace.done)
     waits = (trace.done - trace.due)[refused]
     return {
-        "answered_per_second": float(np.count_nonzero(trace.ok)) / max(run.seconds, np.nanmax(trace.done, initial=0.0)),
+        "answered_per_second": float(np.count_nonzero(trace.ok)) / trace.answering_seconds(run.seconds),
         "refused_share": float(refused.mean()) if len(trace) else 0.0,
         "refusals": {name: count for name, count in trace.outcome_counts().items() if name != "OK"},
         "refusal_ms": percentiles_ms(waits),

@@ -39,12 +39,19 @@ class Reloads:
             self._seconds.append(time.perf_counter() - start)
 
     def findings(self) -> dict[str, Any]:
-        """Numbers for the summary."""
+        """Numbers for the summary, and what the server missed."""
         return {
             "reloads": len(self._seconds),
             "reload_seconds_max": max(self._seconds, default=None),
             "reload_failures": self._failures,
+            "misses": self._misses(),
         }
+
+    def _misses(self) -> list[str]:
+        if not self._failures:
+            return []
+        tries = len(self._seconds) + len(self._failures)
+        return [f"{len(self._failures)} of {tries} reloads failed, the first with {self._failures[0]}"]
 
     def check(self) -> None:
         """Raise TargetError when the server does not load models on request."""

@@ -97,8 +97,8 @@ def _scheduled(name: str) -> Callable[[Session, Plan], Findings]:
 def _replay(session: Session, plan: Plan) -> Findings:
     due = schedule.replay([] if plan.instants is None else plan.instants.tolist(), plan.rate)
     seconds = float(due[-1]) + 1e-9
-    rate = len(due) / seconds
-    session.warm_up(rate)
+    # In the second that its windows take at least, the warm-up sends no more than the whole replay.
+    session.warm_up(len(due) / max(seconds, 1.0))
     session.open_loop(due, seconds, label="replay")
     return {"replayed_seconds": seconds}
 
@@ -174,7 +174,8 @@ def _reload(session: Session, plan: Plan) -> Findings:
     rate = _rate(plan)
     session.warm_up(rate)
     due = schedule.poisson(rate, plan.seconds, plan.seed)
-    with reloading(session.target) as reloads:
+    # Reloads that failed before an interruption failed all the same.
+    with reloading(session.target) as reloads, suppress(Interrupted):
         session.open_loop(due, plan.seconds, label="reloads", rate=rate, seed=plan.seed)
     return reloads.findings()
 
@@ -201,9 +202,11 @@ def find_peak(session: Session, plan: Plan) -> float:
         return plan.rate
     _warm_up_closed(session)
     run = session.closed_loop(_offline_callers(session), PEAK_SECONDS, label="peak", judged=False)
-    if not run.trace.ok.any():
+    # Those that were in flight at the end are answered later: they are beyond what it answers in that time.
+    answered = np.count_nonzero(run.trace.ok & (run.trace.done <= run.seconds))
+    if not answered:
         raise TargetError(f"no request was answered rightly in {PEAK_SECONDS:g} s in which callers waited for it")
-    return float(np.count_nonzero(run.trace.ok)) / run.seconds
+    return float(answered) / run.seconds
 
 
 def _offline_callers(session: Session) -> int:
@@ -212,7 +215,7 @@ def _offline_callers(session: Session) -> int:
 
 def _images_per_second(run: Run) -> float:
     answered = run.trace.message[run.trace.ok]
-    return float(np.asarray(run.images)[answered].sum()) / max(run.seconds, float(np.nanmax(run.trace.done, initial=0)))
+    return float(np.asarray(run.images)[answered].sum()) / run.trace.answering_seconds(run.seconds)
 
 
 SCENARIOS = {

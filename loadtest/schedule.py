@@ -81,15 +81,15 @@ def replay(instants: Sequence[float], rate: float | None = None) -> Schedule:
     """The arrivals at `instants` (seconds, in any order and from any origin), at a mean `rate` if one is given.
 
     Raises:
-        ValueError: There are no instants, one is not finite, or all are the same though a rate is asked for.
+        ValueError: There are no instants, one is not finite, or all are the same.
     """
     due = np.sort(np.asarray(instants, float))
     if not len(due) or not np.isfinite(due).all():
         raise ValueError("a replay needs instants, all of them numbers")
     due -= due[0]
+    if not due[-1]:
+        raise ValueError("arrivals that are all at one instant have no rate")
     if rate is not None:
-        if not due[-1]:
-            raise ValueError("arrivals that are all at one instant have no rate")
         due *= (len(due) - 1) / due[-1] / rate
     return due
 

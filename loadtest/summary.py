@@ -91,7 +91,7 @@ def describe_run(run: Run, objective: Objective | None = None) -> dict[str, Any]
     trace = run.trace.select(good[run.trace.message]) if not good.all() else run.trace
     found = conditions(run, objective)
     counts = trace.outcome_counts()
-    span = max(run.seconds, float(np.nanmax(trace.done, initial=0.0)))
+    span = trace.answering_seconds(run.seconds)
     decision = objective.decide(trace) if objective else None
     bad = run.trace.select(~good[run.trace.message])
     verdict = judge_run(trace, bad, objective, doubts(run, objective))

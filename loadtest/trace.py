@@ -87,6 +87,13 @@ class Trace:
         counts = np.bincount(self.outcome, minlength=len(OUTCOMES))
         return {name: int(count) for name, count in zip(OUTCOMES, counts, strict=True) if count}
 
+    def answering_seconds(self, least: float) -> float:
+        """From the start to the last right answer, and at least `least` seconds: what rates of answers are told of.
+
+        How long a request hung that failed in the end says nothing of how fast the others were answered.
+        """
+        return max(least, float(self.done[self.ok].max(initial=0.0)))
+
     def select(self, rows: NDArray[np.bool_]) -> Trace:
         """The rows where `rows` [N] is true."""
         return Trace(self.due[rows], self.sent[rows], self.done[rows], self.message[rows], self.outcome[rows])

@@ -102,6 +102,15 @@ def test_bad_input_is_one_clear_line_before_any_load(arguments: list[str], text:
     assert "Traceback" not in finished.stderr
 
 
+def test_a_replay_of_one_instant_is_one_clear_line(image_server: str, tmp_path: Path) -> None:
+    """Arrivals that are all at once cannot be replayed at any rate, which is told before any is sent."""
+    (tmp_path / "instants").write_text("5\n5\n", encoding="utf-8")
+    finished = loadtest("replay", "--url", image_server, "--schedule", str(tmp_path / "instants"), "--no-calibration")
+
+    assert finished.returncode == 2
+    assert finished.stderr.splitlines() == ["loadtest: arrivals that are all at one instant have no rate"]
+
+
 def test_an_unknown_model_is_told_before_any_load(image_server: str) -> None:
     """A model that the server does not have ends the run at once, with the server's text."""
     finished = loadtest("poisson", "--url", image_server, "--model", "nope")

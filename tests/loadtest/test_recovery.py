@@ -41,6 +41,11 @@ def test_refusals_are_told_with_their_speed() -> None:
     assert found["refusal_ms"]["p50"] == pytest.approx(1000)
 
 
+def test_a_refusal_that_takes_long_does_not_lower_the_rate_of_answers() -> None:
+    """The last refusal comes after the end; the answers were as fast as they were."""
+    assert rejections(lasting([10.0] * 70 + [FAILED] * 30, 10.0))["answered_per_second"] == pytest.approx(7)
+
+
 def test_drift_shows_each_tenth() -> None:
     """A server that becomes slower shows it in the later tenths."""
     found = drift(lasting([10.0] * 5000 + [20.0] * 5000, 100.0))

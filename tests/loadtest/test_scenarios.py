@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
+from loadtest import scenarios
+from loadtest.calibration import null_server
 from loadtest.images import make_images
 from loadtest.objective import Objective
 from loadtest.options import Options
 from loadtest.payloads import Mix, answers_at_rest, make_workload
-from loadtest.scenarios import SCENARIOS, Plan
+from loadtest.scenarios import SCENARIOS, Plan, find_peak
 from loadtest.session import Session
 from loadtest.summary import summarize
 from loadtest.target import TargetError, find_target
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from loadtest.progress import Progress
     from loadtest.run import Run
     from tests.serving import ServerProcess
 
@@ -91,6 +95,57 @@ def test_a_model_is_reloaded_under_load(
     assert run.trace.ok.all()
     assert findings["reloads"] >= 2
     assert findings["reload_failures"] == []
+    assert findings["misses"] == []
+
+
+def test_a_reload_that_fails_is_a_miss(
+    image_repository: Path, tmp_path: Path, start_server: Callable[..., AbstractContextManager[ServerProcess]]
+) -> None:
+    """A server that cannot load its model again has missed, however well it answers meanwhile."""
+    shutil.copytree(image_repository, tmp_path / "models")
+    options = ("--model-control-mode", "explicit", "--load-model", "colours", "--lame-duck-seconds", "0")
+
+    def remove(_progress: Progress) -> None:
+        shutil.rmtree(tmp_path / "models" / "colours" / "1", ignore_errors=True)
+
+    with start_server(tmp_path / "models", *options) as server:
+        target = find_target(server.grpc_address)
+        workload = make_workload(target, make_images(0, count=4), Mix())
+        with Session(target, workload, Options(warm_up_seconds=0), observers=[remove]) as session:
+            findings = SCENARIOS["reload"].run(session, Plan(20.0, 2.5))
+
+    (miss,) = findings.pop("misses")
+    assert "reloads failed, the first with" in miss
+    assert summarize(session.runs, findings=findings, misses=[miss])["verdict"] == "missed"
+
+
+def test_the_peak_is_what_is_answered_within_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers that callers still wait for at the end are none of it, though they come."""
+    monkeypatch.setattr(scenarios, "PEAK_SECONDS", 1.0)
+    with null_server("--size", "16", "--service", "constant:300ms", "--servers", "64") as url:
+        target = find_target(url)
+        workload = make_workload(target, make_images(0, count=4), Mix())
+        with Session(target, workload) as session:
+            peak = find_peak(session, Plan(None, 1.0))
+
+    trace = session.runs[-1].trace
+    assert peak == np.count_nonzero(trace.done <= 1.0) < len(trace)
+
+
+def test_the_warm_up_of_a_replay_sends_no_more_than_the_replay(image_server: str) -> None:
+    """A moment's burst is not kept up for seconds before it."""
+    rates: list[float | None] = []
+    target = find_target(image_server)
+    workload = make_workload(target, make_images(0, count=4), Mix())
+
+    def note(progress: Progress) -> None:
+        rates.append(progress.rate)
+
+    with Session(target, workload, Options(warm_up_seconds=20.0), observers=[note]) as session:
+        SCENARIOS["replay"].run(session, Plan(None, 1.0, instants=np.linspace(0, 0.001, 40)))
+
+    assert rates[0] == 40
+    assert session.runs[-1].rate == pytest.approx(40_000, rel=1e-3)
 
 
 def test_runs_of_a_probe_have_no_lead(image_server: str) -> None:

@@ -50,7 +50,7 @@ def test_each_phase_has_its_own_rate(rates: list[float], seed: int) -> None:
     assert (np.diff(due) >= 0).all()
 
 
-@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30))
+@given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=30, unique=True))
 def test_a_replay_keeps_the_gaps(instants: list[float]) -> None:
     """Arrivals are replayed from zero on, in order, with the gaps that they had."""
     due = replay(instants)
@@ -62,6 +62,14 @@ def test_a_replay_keeps_the_gaps(instants: list[float]) -> None:
 def test_a_replay_can_have_another_rate() -> None:
     """At twice the rate every gap is half as long."""
     np.testing.assert_allclose(replay([5.0, 6.0, 9.0], rate=1.0), [0, 0.5, 2])
+
+
+@pytest.mark.parametrize("instants", [[3.0], [3.0, 3.0]])
+@pytest.mark.parametrize("rate", [None, 5.0])
+def test_one_instant_is_no_replay(instants: list[float], rate: float | None) -> None:
+    """Arrivals without any time between them have no rate, which a run needs."""
+    with pytest.raises(ValueError, match="all at one instant"):
+        replay(instants, rate)
 
 
 @pytest.mark.parametrize("instants", [[], [1.0, float("nan")]])

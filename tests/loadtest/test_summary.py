@@ -5,7 +5,10 @@ import json
 import pytest
 
 from loadtest.objective import Objective
+from loadtest.report import lateness
+from loadtest.run import Conditions
 from loadtest.summary import summarize
+from loadtest.trace import OUTCOME, WRONG_ANSWER
 from tests.loadtest.traces import DROPPED, FAILED, run
 
 OBJECTIVE = Objective(0.1)
@@ -17,6 +20,14 @@ def test_latency_counts_from_when_a_request_was_due() -> None:
 
     assert summary["latency_ms"]["p50"] == pytest.approx(30)
     assert summary["service_ms"]["p50"] == pytest.approx(10)
+
+
+def test_a_request_that_hangs_does_not_lower_the_rates_of_those_that_are_answered() -> None:
+    """Answers end with the run's second; that an error comes a second later makes them no slower."""
+    summary = summarize([run([10.0] * 990 + [FAILED] * 10)], OBJECTIVE)
+
+    assert summary["achieved_rate"] == pytest.approx(990)
+    assert summary["runs"][0]["goodput_rate"] == pytest.approx(990)
 
 
 def test_errors_and_drops_are_misses() -> None:
@@ -37,6 +48,17 @@ def test_a_client_that_was_too_slow_gives_no_verdict(lag_ms: float, client_cpu: 
 
     assert summary["verdict"] == "invalid"
     assert word in summary["reasons"][0]
+
+
+def test_wrong_answers_decide_and_the_client_is_not_said_to_be_forgiven() -> None:
+    """What the machine's host took is told beside them, as a doubt about all that is told of times."""
+    measured = run([10.0] * 1000, conditions=Conditions(0.1, steal=0.02))
+    measured.trace.outcome[:5] = OUTCOME[WRONG_ANSWER]
+    summary = summarize([measured], Objective(0.1, most_errors=0.01))
+
+    assert summary["verdict"] == "missed"
+    assert [reason.split(" of ")[0] for reason in summary["reasons"]] == ["5", "the machine's host took 2.0%"]
+    assert lateness.sentences(summary) == []
 
 
 def test_a_run_that_misses_decides_over_one_that_is_invalid() -> None:
