@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -78,8 +77,7 @@ class HttpServer:
         """Close the port."""
         if self._sampling:
             self._sampling.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._sampling
+            await asyncio.wait([self._sampling])  # which raises nothing of what it ended with
         await self._runner.cleanup()
         self._renderer.shutdown(wait=False)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from server.live.point import model_rows, point, request_row, summary
 from server.live.reading import ModelReading, Reading, between
 from server.live.situation import Situation
 from server.live.verdict import judge
+from server.log_sampling import CauseLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from server.model_states import IndexEntry
     from server.repository import ModelRepository
     from server.slow_requests import SlowRequests
+
+logger = logging.getLogger(__name__)
 
 HISTORY_SECONDS = 300
 # What "now" means in figures and rules: long enough for a p99 to mean something, short enough to notice at once.
@@ -60,14 +64,18 @@ class Live:
         self._succeeded = 0
         self._number = 0
         self._now = "null"
+        self._causes = CauseLog(logger)
 
     async def run(self, executor: Executor, interval_seconds: float = 1.0) -> None:
-        """Sample until cancelled; all but a moment of it happens in `executor`."""
+        """Sample until cancelled; all but a moment of it happens in `executor`. A sample that fails is left out."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(interval_seconds)
-            lag_seconds, requests = self._take_lag(), self._requests()
-            self._publish(*await loop.run_in_executor(executor, self._sample, lag_seconds, requests))
+            try:
+                lag_seconds, requests = self._take_lag(), self._requests()
+                self._publish(*await loop.run_in_executor(executor, self._sample, lag_seconds, requests))
+            except Exception as error:  # noqa: BLE001 - the next one may be good, and the page must not stand still
+                self._causes.error("the live page misses a second", error)
 
     def add(self, now: Reading, index: Sequence[IndexEntry]) -> None:
         """Take one more reading of the server, of whose repository this is the index."""

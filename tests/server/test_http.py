@@ -126,6 +126,21 @@ async def test_a_port_in_use_stops_the_start(pages: Pages, tmp_path: Path) -> No
     await second.stop()
 
 
+async def test_stopping_raises_nothing_of_the_sampling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the live page's task has ended with, the port is closed and the shutdown goes on."""
+
+    async def broken(*_arguments: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Live, "run", broken)
+    server = Pages(tmp_path).server
+    await server.start("127.0.0.1", 0)
+    await asyncio.sleep(0)
+    await server.stop()
+    with pytest.raises(OSError, match="Connect call failed"):
+        await asyncio.open_connection("127.0.0.1", server.port)
+
+
 async def test_scrapes_take_turns_in_one_thread(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many scrape at once, one thread computes the pages: utilisation is measured between its own looks."""
     threads = []

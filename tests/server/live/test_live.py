@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,8 @@ from tests.server.models import open_repository
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
 STATISTICS = ModelStatistics()  # whose identity is the model's
 ABOUT = {"version": "1.2.3", "objective": 0.1, "cores": 2}
@@ -100,3 +103,22 @@ async def test_a_real_server_is_sampled(tmp_path: Path) -> None:
         sampling.cancel()
     assert points[0]["memory"][0] > 1 << 20
     assert document(new)["now"]["findings"][0]["title"] == "Ready, nobody is asking"
+
+
+async def test_a_sample_that_fails_is_logged_and_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The page goes on with the next one; the log has the reason once, however often it happens."""
+    rounds = itertools.count()
+
+    def take_lag() -> float:
+        if next(rounds) < 3:
+            raise ZeroDivisionError
+        return 0.0
+
+    new = Live(open_repository(tmp_path), lambda: Phase.SERVING, {}, SlowRequests(), take_lag, ABOUT)
+    with ThreadPoolExecutor(1) as executor:
+        sampling = asyncio.create_task(new.run(executor, interval_seconds=0.001))
+        async with asyncio.timeout(30):
+            while not document(new)["points"]:  # noqa: ASYNC110 - as the page does
+                await asyncio.sleep(0.001)
+        sampling.cancel()
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == ["the live page misses a second"]
