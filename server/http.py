@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from server.repository import ModelRepository
 
 _NUMBER = re.compile("[0-9]{1,15}")
+# For what is still under way when the port is closed; aiohttp waits so long twice, by default for a minute each time.
+_LAST_ANSWERS_SECONDS = 1.0
 
 
 class HttpServer:
@@ -54,7 +56,9 @@ class HttpServer:
         # One at a time and always the same one: CPU utilisation is told since this thread's last look at it.
         self._renderer = ThreadPoolExecutor(1, thread_name_prefix="metrics")
         # A caller that leaves need not be answered.
-        self._runner = web.AppRunner(application, access_log=None, handler_cancellation=True)
+        self._runner = web.AppRunner(
+            application, access_log=None, handler_cancellation=True, shutdown_timeout=_LAST_ANSWERS_SECONDS
+        )
         self._sampling: asyncio.Task[None] | None = None
         self.port = 0
 
@@ -74,7 +78,7 @@ class HttpServer:
         self._sampling = asyncio.create_task(self._live.run(self._renderer))
 
     async def stop(self) -> None:
-        """Close the port."""
+        """Close the port; what does not end within moments is cut off."""
         if self._sampling:
             self._sampling.cancel()
             await asyncio.wait([self._sampling])  # which raises nothing of what it ended with

@@ -25,17 +25,19 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
     from pathlib import Path
 
+    from server.live.classify import Classify
+
 
 class Pages:
     """A server of pages on a free port, and what it answers."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, classify: Classify | None = None) -> None:
         self.repository = open_repository(directory)
         self.ready = False
         about = {"objective": 0.1, "cores": 1}
         live = Live(self.repository, lambda: Phase.SERVING, {}, SlowRequests(), lambda: 0.0, about)
         page = MetricsPage(self.repository, "1.2.3")
-        handler = ClassifyHandler(nothing_in_it, 1000)
+        handler = ClassifyHandler(classify or nothing_in_it, 1000)
         self.server = HttpServer(page, self.repository, lambda: self.ready, live, handler)
 
     async def get(self, path: str, method: str = "GET", **headers: str) -> tuple[int, str, str]:
@@ -139,6 +141,25 @@ async def test_stopping_raises_nothing_of_the_sampling(tmp_path: Path, monkeypat
     await server.stop()
     with pytest.raises(OSError, match="Connect call failed"):
         await asyncio.open_connection("127.0.0.1", server.port)
+
+
+async def test_a_call_that_never_ends_cannot_keep_the_server(tmp_path: Path) -> None:
+    """Stopping waits moments for what is under way, not as long as the one who asked would."""
+    reached = asyncio.Event()
+
+    async def forever(request: Awaitable[Any], _peer: str, _seconds: float) -> Any:
+        await request
+        reached.set()
+        await asyncio.Event().wait()
+
+    server = Pages(tmp_path, forever).server
+    await server.start("127.0.0.1", 0)
+    _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx")
+    await reached.wait()
+    async with asyncio.timeout(HANGING_SECONDS):
+        await server.stop()
+    writer.close()
 
 
 async def test_scrapes_take_turns_in_one_thread(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
