@@ -34,7 +34,7 @@ def execute(arguments: argparse.Namespace) -> int:
     options = Options(processes=arguments.processes, cpus=arguments.cpus)
     try:
         found = calibrate(_workload(arguments), options)
-    except (TargetError, OSError, RuntimeError) as error:
+    except (TargetError, OSError) as error:
         print(f"loadtest: {error}", file=sys.stderr)
         return 2
     print(f"floor: a lone caller sees p50 {found.floor_ms:.2f} ms, p99 {found.floor_p99_ms:.2f} ms, without any work")

@@ -15,6 +15,7 @@ from loadtest.payloads import check
 from loadtest.percentiles import quantile
 from loadtest.sender import SenderSettings
 from loadtest.senders import Senders
+from loadtest.target import TargetError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,8 +52,7 @@ def calibrate(workload: Workload, options: Options) -> Calibration:
     """Send the workload to a null server, which is started for it, first by one caller and then by many.
 
     Raises:
-        RuntimeError: The null server does not start.
-        TargetError: It does not take the payload.
+        TargetError: The null server does not start or does not take the payload.
     """
     with null_server("--any-input") as url:
         check(url, workload)
@@ -77,14 +77,14 @@ def null_server(*arguments: str) -> Iterator[str]:
     """A null server with these arguments, as long as this lasts; gives its address.
 
     Raises:
-        RuntimeError: It does not start.
+        TargetError: It does not start.
     """
     command = [sys.executable, "-m", "loadtest.null_server", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own
         try:
             line = process.stdout.readline() if process.stdout else ""
             if not (match := re.search(r"listening: gRPC on ([^,\s]+)", line)):
-                raise RuntimeError("the null server did not start")
+                raise TargetError("the null server did not start")
             yield match[1]
         finally:
             process.terminate()

@@ -178,7 +178,7 @@ class _Sender:
         numbers = iter(range(order.first, order.count, order.every))
 
         async def caller() -> None:
-            while (now := time.perf_counter() - order.start) < order.seconds:
+            while (now := time.perf_counter() - order.start) < order.seconds and not self._stopped.is_set():
                 if (number := next(numbers, None)) is None:
                     return
                 run.due[number] = now
@@ -188,7 +188,7 @@ class _Sender:
 
         for _ in range(order.callers):
             self._begin(caller())
-        await asyncio.gather(*self._under_way)
+        await asyncio.wait(self._under_way)  # whose end, unlike that of a gather, ends none of them
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -7,7 +7,7 @@ import multiprocessing
 import multiprocessing.connection
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -53,12 +53,16 @@ class Sent:
 class Senders:
     """Processes that send; use as a context manager.
 
+    Attributes:
+        pids: Theirs.
+
     Raises:
-        TargetError: The server cannot be reached.
+        TargetError: The server cannot be reached, or a process died.
     """
 
     def __init__(self, settings: SenderSettings, processes: int = 1) -> None:
         share = replace(settings, most_in_flight=max(1, settings.most_in_flight // processes))
+        self.pids: list[int] = []
         self._stack = contextlib.ExitStack()
         self._connections = [self._start(share) for _ in range(processes)]
 
@@ -68,7 +72,7 @@ class Senders:
             for connection in self._connections:
                 if not connection.poll(_START_SECONDS):
                     raise TargetError(f"no connection within {_START_SECONDS:g} s")
-                connection.recv()
+                _receive(connection)
             stack.pop_all()
         return self
 
@@ -87,6 +91,7 @@ class Senders:
         ours, theirs = context.Pipe()
         process = context.Process(target=sender.main, args=(settings, theirs), daemon=True)
         process.start()
+        self.pids += [process.pid] if process.pid is not None else []
         theirs.close()
         self._stack.callback(process.join)
         self._stack.callback(ours.close)  # ... which ends the process
@@ -132,7 +137,7 @@ class Senders:
         waiting, cut = list(connections), None
         while waiting:
             ready = multiprocessing.connection.wait(waiting, _LOOK_SECONDS)
-            reports += [connection.recv() for connection in waiting if connection in ready]
+            reports += [_receive(connection) for connection in waiting if connection in ready]
             waiting = [connection for connection in waiting if connection not in ready]
             elapsed = time.perf_counter() - start
             if not watch(rows, elapsed) and cut is None:
@@ -140,6 +145,14 @@ class Senders:
                 for connection in waiting:
                     connection.send(None)
         return reports, cut
+
+
+def _receive(connection: Connection) -> Any:
+    """What a sender says; TargetError where it can say nothing any more."""
+    try:
+        return connection.recv()
+    except (EOFError, OSError) as error:
+        raise TargetError("a sending process ended before its time: was there too little memory?") from error
 
 
 def ended(rows: NDArray[np.void]) -> Trace:

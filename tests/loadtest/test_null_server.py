@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -22,7 +24,7 @@ from loadtest.senders import Senders, Sent
 from loadtest.service_model import ServiceModel, service_times
 from loadtest.session import Session
 from loadtest.summary import summarize
-from loadtest.target import CLASSIFY, INFER, find_target
+from loadtest.target import CLASSIFY, INFER, TargetError, find_target
 from loadtest.workload import Message
 from proto.classifier_pb2 import ClassifyResponse
 
@@ -130,6 +132,32 @@ def test_a_run_that_is_stopped_keeps_what_was_sent() -> None:
     assert sent.trace.ok.all()
     assert len(again.trace) == 10
     assert not again.stopped
+
+
+def test_callers_that_are_stopped_get_the_answers_that_they_wait_for() -> None:
+    """Whoever stops a closed loop does not break off what the server is about to answer, and nothing new is sent."""
+    slow = null_server("--any-input", "--service", "constant:1s", "--servers", "8")
+    with slow as url, Senders(SenderSettings(url, MESSAGES)) as senders:
+        sent = senders.closed_loop(3, 600, lambda rows, _elapsed: np.isnan(rows["sent"][2]))
+
+    assert sent.stopped
+    assert set(sent.trace.outcome_counts()) == {"OK"}
+
+
+def test_a_sender_that_dies_is_told_in_a_line() -> None:
+    """A run that has lost a sender says nothing of the server: it ends as one that cannot be made."""
+    with (
+        null_server("--any-input") as url,
+        Senders(SenderSettings(url, MESSAGES), processes=2) as senders,
+        pytest.raises(TargetError, match="a sending process ended before its time"),
+    ):
+        senders.open_loop(constant(50, 600), lambda _rows, _elapsed: os.kill(senders.pids[0], signal.SIGKILL) is None)
+
+
+def test_a_null_server_that_does_not_start_is_told_in_a_line() -> None:
+    """No measurement of the client is no verdict on a server."""
+    with pytest.raises(TargetError, match="the null server did not start"), null_server("--size", "0"):
+        pass
 
 
 def _bad_requests(url: str) -> dict[str, tuple[str, bytes]]:
