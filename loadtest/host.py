@@ -5,16 +5,21 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 class HostWatch:
-    """Looks at the machine from its construction on."""
+    """Looks at the machine from its construction on, and at those of its processes that have one of `pids`."""
 
-    def __init__(self) -> None:
+    def __init__(self, pids: Sequence[int]) -> None:
+        self._pids = tuple(pids)
         self._times = psutil.cpu_times()
-        self._children = _children_cpu_seconds()
+        self._used = self._cpu_seconds()
         self._looked = time.perf_counter()
 
     def steal(self) -> float:
@@ -24,12 +29,17 @@ class HostWatch:
         stolen = getattr(now, "steal", 0.0) - getattr(self._times, "steal", 0.0)
         return stolen / total if total > 0 else 0.0
 
-    def children_cpu(self) -> float:
-        """CPU share of this process's children since the last look; 1.0 is a whole core."""
-        now, cpu = time.perf_counter(), _children_cpu_seconds()
-        share = (cpu - self._children) / max(now - self._looked, 1e-9)
-        self._looked, self._children = now, cpu
+    def busiest_cpu(self) -> float:
+        """CPU share of the busiest of the processes since the last look; 1.0 is a whole core."""
+        now, used = time.perf_counter(), self._cpu_seconds()
+        most = max((after - before for after, before in zip(used, self._used, strict=True)), default=0.0)
+        share = most / max(now - self._looked, 1e-9)
+        self._looked, self._used = now, used
         return max(0.0, share)
+
+    def _cpu_seconds(self) -> list[float]:
+        """Of each process, in their order; 0 where there is no such process any more."""
+        return [process_cpu_seconds(pid) or 0.0 for pid in self._pids]
 
 
 def process_cpu_seconds(pid: int | None) -> float | None:
@@ -42,17 +52,6 @@ def process_cpu_seconds(pid: int | None) -> float | None:
     except psutil.Error:
         return None
     return sum(each.user + each.system for each in times)
-
-
-def _children_cpu_seconds() -> float:
-    total = 0.0
-    for child in psutil.Process().children():
-        try:
-            times = child.cpu_times()
-        except psutil.NoSuchProcess:
-            continue
-        total += times.user + times.system
-    return total
 
 
 def pin_process(pid: int, cpus: frozenset[int]) -> None:

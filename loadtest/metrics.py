@@ -109,7 +109,9 @@ class LoadMetrics(Collector):
             gauge = GaugeMetricFamily(name, text, labels=_LABELS)
             gauge.add_metric(labels, value)
             yield gauge
-        yield GaugeMetricFamily("loadgen_cpu_ratio", "CPU of the senders; 1 is a core.", value=progress.client_cpu)
+        yield GaugeMetricFamily(
+            "loadgen_cpu_ratio", "CPU of the busiest sender; 1 is a core.", value=progress.client_cpu
+        )
 
     def _histograms(self, labels: tuple[str, str]) -> Iterator[Metric]:
         totals = self._totals

@@ -24,7 +24,7 @@ class Progress:
         rate: Requests a second that are offered; None for a closed loop.
         trace: What has ended so far.
         in_flight: Requests that were sent and have not ended.
-        client_cpu: CPU share of the senders together since the last look; 1.0 is a whole core.
+        client_cpu: CPU share of the busiest sender since the last look; 1.0 is a whole core.
         outlook: What is known of the whole that the run is part of, for example how long it takes on; may be empty.
     """
 

@@ -189,7 +189,7 @@ class Session:
     def _measure(self, run: Run, send: Callable[[Watch], Sent], lead_seconds: float = 0.0) -> Run:
         models = [model.model for model in self.target.models]
         before = server_statistics.snapshot(self._channel, models)
-        host = HostWatch()
+        host = HostWatch(self._senders.pids)
         cpu_before = process_cpu_seconds(self._options.server_pid)
         sent = send(self._watch(run, lead_seconds, host))
         cpu_after = process_cpu_seconds(self._options.server_pid)
@@ -229,7 +229,7 @@ class Session:
                     rate=run.rate,
                     trace=due_after(ended(rows), lead_seconds),
                     in_flight=int(np.count_nonzero(~np.isnan(rows["sent"]) & np.isnan(rows["done"]))),
-                    client_cpu=host.children_cpu(),
+                    client_cpu=host.busiest_cpu(),
                     outlook=self.outlook(),
                 )
                 for observer in self._observers:
