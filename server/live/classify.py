@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,7 +18,7 @@ from proto import classifier_pb2
 from server.errors import DeadlineUnreachable, InvalidImage, InvalidRequest, QueueFull
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
 
 _STATUS = {
     grpc.StatusCode.INVALID_ARGUMENT: HTTPStatus.BAD_REQUEST,
@@ -37,8 +38,8 @@ _TOP_K = re.compile("[1-9][0-9]{0,2}")
 class Classify(Protocol):
     """The Classifier, for callers in this process."""
 
-    async def __call__(self, request: Awaitable[Any], peer: str, seconds: float) -> Any:
-        """Await a ClassifyRequest of `peer` and its ClassifyResponse, for at most `seconds`."""
+    async def __call__(self, read: Callable[[], Awaitable[Any]], peer: str, seconds: float) -> Any:
+        """Await the ClassifyRequest of `peer` that `read()` gives and its ClassifyResponse, for at most `seconds`."""
 
 
 class ClassifyHandler:
@@ -53,7 +54,7 @@ class ClassifyHandler:
         """The classes, or why there are none."""
         if not _is_from_here(request):
             return _refusal(grpc.StatusCode.PERMISSION_DENIED, "a page from elsewhere may not ask this server")
-        response = await self._classify(self._read(request), request.remote or "", _SECONDS)
+        response = await self._classify(partial(self._read, request), request.remote or "", _SECONDS)
         failed = next((each.error for each in (response, *response.results) if each.HasField("error")), None)
         if failed:
             return _refusal(_CODES.get(failed.code, grpc.StatusCode.UNKNOWN), failed.message)

@@ -9,7 +9,7 @@ from proto import classifier_pb2
 from server.services.accounting import Call
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
 
     import grpc
 
@@ -26,16 +26,17 @@ class DirectClassifier:
         self._account = account
         self._intake = intake
 
-    async def classify(self, request: Awaitable[Any], peer: str, seconds: float) -> Any:
-        """Await a ClassifyRequest and its ClassifyResponse, whose `error` is set where all of it was refused.
+    async def classify(self, read: Callable[[], Awaitable[Any]], peer: str, seconds: float) -> Any:
+        """Await the ClassifyResponse to what `read()` gives, whose `error` is set where all of it was refused.
 
-        `peer` is the caller's address, who waits for `seconds`; cancelling this is the caller's leaving.
+        Of a caller that is refused at the door nothing is read. `peer` is its address, who waits for `seconds`;
+        cancelling this is the caller's leaving.
         """
         context = _Context(peer, seconds)
 
         async def answer() -> Any:
             with self._intake:
-                return await self._servicer.Classify(await request, Call(context, self._account))
+                return await self._servicer.Classify(await read(), Call(context, self._account))
 
         return await self._account.settle(answer(), context)
 

@@ -22,7 +22,7 @@ from tests.server.workshop import HANGING_SECONDS
 from tests.torchscript_models import Constant
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
     from server.live.classify import Classify
@@ -48,10 +48,10 @@ class Pages:
                 return response.status, response.headers["Content-Type"], await response.text()
 
 
-async def nothing_in_it(request: Awaitable[Any], peer: str, seconds: float) -> Any:
+async def nothing_in_it(read: Callable[[], Awaitable[Any]], peer: str, seconds: float) -> Any:
     """A classifier that sees nothing in any image."""
     assert (peer, seconds > 0) == ("127.0.0.1", True)
-    message = await request
+    message = await read()
     return classifier_pb2.ClassifyResponse(model_name=message.model_name, results=[classifier_pb2.ImageResult()])
 
 
@@ -147,8 +147,8 @@ async def test_a_call_that_never_ends_cannot_keep_the_server(tmp_path: Path) -> 
     """Stopping waits moments for what is under way, not as long as the one who asked would."""
     reached = asyncio.Event()
 
-    async def forever(request: Awaitable[Any], _peer: str, _seconds: float) -> Any:
-        await request
+    async def forever(read: Callable[[], Awaitable[Any]], _peer: str, _seconds: float) -> Any:
+        await read()
         reached.set()
         await asyncio.Event().wait()
 

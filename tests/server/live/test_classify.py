@@ -12,7 +12,7 @@ from server.errors import ServingError
 from server.live.classify import ClassifyHandler
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
 MOST_BYTES = 1000
 
@@ -25,11 +25,11 @@ class Classifier:
         self.message: Any = None
         self.cancelled = asyncio.Event()
 
-    async def classify(self, request: Awaitable[Any], peer: str, seconds: float) -> Any:
+    async def classify(self, read: Callable[[], Awaitable[Any]], peer: str, seconds: float) -> Any:
         """As the real one: whatever is wrong with a request is told in the response."""
         assert (peer, seconds) == ("127.0.0.1", 20)
         try:
-            self.message = await request
+            self.message = await read()
         except ServingError as error:
             refusal = classifier_pb2.Error(code=error.code.value[0], message=str(error))
             return classifier_pb2.ClassifyResponse(error=refusal)
