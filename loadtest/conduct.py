@@ -90,6 +90,7 @@ def _run(
         findings=findings,
         verdict=verdict,
         misses=misses,
+        several=scenario.several,
     )
     summary |= environment(prepared.target, arguments)
     summary["generator"] = asdict(calibration) if calibration else None

@@ -70,6 +70,7 @@ class Scenario:
         batch_sizes: Images in a request where the user names none.
         bad_share: The share of requests that are bad input.
         compare_every: Of how many answers one is held against the answer at rest.
+        several: Whether it has several runs that count, so that one that is interrupted says too little.
     """
 
     text: str
@@ -79,6 +80,7 @@ class Scenario:
     batch_sizes: tuple[int, ...] = (1,)
     bad_share: float = 0.0
     compare_every: int = 0
+    several: bool = False
 
 
 def _scheduled(name: str) -> Callable[[Session, Plan], Findings]:
@@ -229,8 +231,8 @@ SCENARIOS = {
     "replay": Scenario("the arrivals in a file of instants (--schedule)", _replay, rate=None),
     "single": Scenario("one caller that waits for each answer", _single, rate=None),
     "offline": Scenario("as many images a second as it answers", _offline, rate=None),
-    "sweep": Scenario("1 to 32 callers that wait for each answer", _sweep, rate=None),
-    "server": Scenario("Poisson arrivals at 25, 50, 75 and 90 % of the peak", _server, rate=None),
+    "sweep": Scenario("1 to 32 callers that wait for each answer", _sweep, rate=None, several=True),
+    "server": Scenario("Poisson arrivals at 25, 50, 75 and 90 % of the peak", _server, rate=None, several=True),
     "overload": Scenario("1.5 times the peak: what it still answers, and how fast it refuses", _overload, rate=None),
     "soak": Scenario("a rate for long: does it drift, and does the server's memory grow (--metrics-url)", _soak),
     "mixed-batches": Scenario("requests of 1, 2, 4 and 8 images", _scheduled("poisson"), batch_sizes=(1, 2, 4, 8)),

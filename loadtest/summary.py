@@ -41,6 +41,7 @@ def summarize(
     headline: int = -1,
     verdict: Verdict | None = None,
     misses: Sequence[str] = (),
+    several: bool = False,
 ) -> dict[str, Any]:
     """What summary.json says of the runs of a scenario, the verdict first.
 
@@ -57,15 +58,17 @@ def summarize(
         headline: Which run stands at the top.
         verdict: The scenario's own; None when its judged runs decide.
         misses: Why the server missed what was asked of it beside what its runs show.
+        several: Whether the scenario has several runs that count; an interruption leaves some of them out.
     """
     described = [describe_run(run, objective) for run in runs]
-    verdict = verdict or _verdict(described, misses)
+    partial = any(run.partial for run in runs)
+    verdict = verdict or _verdict(described, misses, unfinished=partial and several)
     top = described[headline]
     return {
         "scenario": scenario,
         "verdict": verdict.word,
         "reasons": list(verdict.reasons),
-        "partial": any(run.partial for run in runs),
+        "partial": partial,
         **{key: top[key] for key in _HEADLINE},
         "objective": _objective(objective),
         "findings": findings or {},
@@ -74,7 +77,7 @@ def summarize(
     }
 
 
-def _verdict(described: Sequence[dict[str, Any]], misses: Sequence[str]) -> Verdict:
+def _verdict(described: Sequence[dict[str, Any]], misses: Sequence[str], *, unfinished: bool) -> Verdict:
     """The verdict on all judged runs, and on what was seen beside them."""
     judged = [each for each in described if each["judged"]]
     if not judged:
@@ -82,6 +85,8 @@ def _verdict(described: Sequence[dict[str, Any]], misses: Sequence[str]) -> Verd
     several = len(described) > 1
     reasons = [f"{each['label']}: {reason}" if several else reason for each in judged for reason in each["reasons"]]
     words = [*(each["verdict"] for each in judged), *(MISSED for _ in misses)]
+    if unfinished and MISSED not in words:
+        return Verdict(INVALID, ("it was interrupted before all runs had ended", *reasons))
     return Verdict(overall(words), (*misses, *reasons))
 
 

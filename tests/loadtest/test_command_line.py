@@ -187,6 +187,22 @@ def test_an_interrupted_run_still_says_what_it_saw(image_server: str, tmp_path: 
     assert "Traceback" not in errors
 
 
+def test_an_interruption_before_the_last_rate_is_no_verdict(image_server: str) -> None:
+    """Rates that were never offered are not met, however well the first one fared."""
+    command = [sys.executable, "-m", "loadtest", "run", "server", "--url", image_server, "--rate", "100"]
+    command += ["--duration", "1h", "--objective", "1m", "--percentile", "50", "--warm-up", "0", "--no-calibration"]
+    command += ["--metrics-port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        address = process.stderr.readline().split()[-1]
+        wait_for_metric(address, "loadgen_requests", 20)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+
+    assert process.returncode == 3, output
+    assert "it was interrupted before all runs had ended" in output
+
+
 def wait_for_metric(address: str, name: str, least: float) -> None:
     """Scrape until a metric has grown to `least`."""
     end = time.monotonic() + 60

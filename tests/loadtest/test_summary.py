@@ -86,6 +86,18 @@ def test_without_a_run_that_counts_there_is_no_verdict() -> None:
     assert summary["reasons"] == ["it was interrupted before a run that counts"]
 
 
+def test_some_of_several_runs_do_not_show_what_all_were_to_show() -> None:
+    """Whoever interrupts them is not told that the objective is met, and is told of a miss that was seen."""
+    runs = [run([10.0] * 1000, label="a quarter"), run([10.0] * 1000, label="half", partial=True)]
+    summary = summarize(runs, OBJECTIVE, several=True)
+
+    assert summary["verdict"] == "invalid"
+    assert summary["reasons"] == ["it was interrupted before all runs had ended"]
+    assert summarize(runs[1:], OBJECTIVE)["verdict"] == "met"
+    missed = [run([200.0] * 1000, label="a quarter"), runs[1]]
+    assert summarize(missed, OBJECTIVE, several=True)["verdict"] == "missed"
+
+
 def test_a_run_without_answers_can_be_summarized_and_written() -> None:
     """A server that refuses everything gives a summary, too, and it is valid JSON."""
     summary = summarize([run([FAILED] * 10)])
