@@ -86,8 +86,10 @@ class Account:
             failure = ServingError("internal error")
         finally:
             self._close(request, failure, time.perf_counter() - started)
+        code, text = failure.code, str(failure)[:_MOST_CHARACTERS]
+        del failure  # its trace knows this frame, and both would keep the message until the garbage collector comes by
         with caller_may_have_left():
-            return await context.abort(failure.code, str(failure)[:_MOST_CHARACTERS])
+            return await context.abort(code, text)
 
     def _close(self, request: ObservedRequest, failure: ServingError | None, seconds: float) -> None:
         if failure:

@@ -33,7 +33,10 @@ class Delivery:
         except asyncio.CancelledError:
             future.cancel()
             raise
-        return future.result()
+        try:
+            return future.result()
+        finally:
+            del future  # it knows its error, whose trace knows this frame and all above, the request's data among them
 
     def _arrived(self, waiter: asyncio.Future[None]) -> None:
         """In whatever thread resolved or cancelled the future."""

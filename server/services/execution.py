@@ -11,7 +11,6 @@ from server.errors import QueueTimeout, ServingError
 from server.observed_request import current
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
     from concurrent.futures import Future
 
     from server.engine import Payload, Result
@@ -40,14 +39,15 @@ async def execute(
     try:
         future = model.batcher.submit(payload, rows, deadline, request.trace)
         timeout = _queue_timeout(model.config.queue, timeout_seconds)
-        answer = delivery.result(future)
-        reply = await (_within(timeout, future, answer) if timeout else answer)
+        answer = _within(timeout, future, delivery) if timeout else delivery.result(future)
+        del future  # as in Delivery: nothing here may know the error that comes through here
+        reply = await answer
     except (ServingError, asyncio.CancelledError) as error:
         request.waited(model.config.name, arrived_ns, getattr(error, "started_ns", 0))
         raise
     request.ran(model.config.name, reply)
     if isinstance(reply.result, ServingError):  # code in a model may answer a request so
-        raise reply.result
+        raise type(reply.result)(*reply.result.args)  # a copy, as the reply is known to the frames that it passes
     return reply
 
 
@@ -58,9 +58,11 @@ def _queue_timeout(policy: QueuePolicy, requested: float) -> float:
     return policy.timeout_seconds
 
 
-async def _within(timeout_seconds: float, future: Future[Any], answer: Awaitable[Any]) -> Any:
+async def _within(timeout_seconds: float, future: Future[Any], delivery: Delivery) -> Any:
     """The answer, unless no instance takes the request in time; once taken, it is finished."""
     expiry = asyncio.get_running_loop().call_later(timeout_seconds, future.cancel)
+    answer = delivery.result(future)
+    del future  # likewise; the timer forgets it when it is cancelled
     try:
         return await answer
     except CancelledFutureError:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from server.errors import ModelFailed
 from server.services.delivery import Delivery
 
 
@@ -106,6 +107,22 @@ async def test_nothing_is_kept_after_delivery() -> None:
     try:
         await delivery.result(future)
         del future
+        assert trace() is None
+    finally:
+        gc.enable()
+
+
+async def test_nothing_is_kept_after_a_failure() -> None:
+    """An error, whose trace knows all that waited for it, is freed with its last reference."""
+    delivery, future = Delivery(), Future[str]()
+    future.set_exception(ModelFailed("a"))
+    gc.disable()
+    try:
+        waiting = asyncio.ensure_future(delivery.result(future))
+        del future
+        await asyncio.wait([waiting])
+        trace = weakref.ref(waiting.exception() or waiting)
+        del waiting
         assert trace() is None
     finally:
         gc.enable()

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from server.errors import DeadlineUnreachable, ModelFailed, QueueFull, QueueTimeout, ShuttingDown
+from server.instance import Execution
 from server.model_config import QueuePolicy
 from server.services.delivery import Delivery
 from server.services.execution import execute
@@ -219,3 +222,44 @@ async def test_a_caller_can_only_shorten_the_queues_time(
     timers = Timers(monkeypatch)
     assert await model.execute("a", limit=requested) == "a!"
     assert timers.delays == ([] if expected is None else [expected])
+
+
+async def _is_forgotten(request: asyncio.Task[str], batcher: Any) -> bool:
+    """Whether a request's error is freed with the last reference to the request, without the garbage collector."""
+    gc.disable()
+    try:
+        await asyncio.wait([request])
+        await asyncio.to_thread(batcher.close)  # whose threads keep nothing either, once they have ended
+        error = weakref.ref(request.exception() or pytest.fail("it has not failed"))
+        del request
+        await _settle()
+        return error() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("limit", [0.0, _LIMIT])
+async def test_nothing_is_kept_of_a_request_that_failed(open_model: Callable[..., Model], limit: float) -> None:
+    """An error's trace knows the request's data, so nothing that the trace knows may know the error."""
+    model = open_model(queue=QueuePolicy(timeout_seconds=limit))
+    [busy] = await asyncio.to_thread(model.bench.occupy)
+    late = [model.start("late", within=4.0)]
+    await _settle()
+    model.bench.clock.advance(8.0)
+    busy.finish()
+    assert await _is_forgotten(late.pop(), model.bench.batcher)
+
+
+async def test_nothing_is_kept_of_a_request_that_the_model_refused(
+    open_model: Callable[..., Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor of one that code in a model has answered by an error, which stays in the reply."""
+    model = open_model()
+    [instance] = model.bench.batcher._instances
+
+    def refuse(_payloads: Any, _rows: Any) -> Execution[Any]:
+        return Execution([ModelFailed("no")], 1024, 1024, 1024, 1024)
+
+    monkeypatch.setattr(instance, "run", refuse)
+    assert await _is_forgotten(model.start("refused"), model.bench.batcher)
+    assert model.failures == {"BACKEND": 1}
