@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from loadtest import early_stopping
 from loadtest.early_stopping import Decision
+from loadtest.percentiles import rank
 from loadtest.search_result import ProbedRate
 from loadtest.validity import doubts
 
@@ -76,8 +77,9 @@ class Prober:
             decision = early_stopping.decide(requests, misses, objective.quantile, objective.confidence)
             if not objective.errors_within_bound(trace):
                 decision = Decision.MISSED
-        # What stays open counts as missed, since a promise must be shown.
-        decision = Decision.MET if decision is Decision.MET else Decision.MISSED
+        # With more late than may be it is missed, if not surely. With few it stays open: no promise, and no blame.
+        if decision is Decision.OPEN and requests - misses < rank(requests, objective.quantile):
+            decision = Decision.MISSED
         return ProbedRate(rate, decision, requests, misses, purpose)
 
     def _believable_run(self, rate: float, seconds: float) -> Run:

@@ -1,10 +1,10 @@
 """The highest rate at which an objective is met: probed, narrowed down, and confirmed with arrivals not seen before.
 
-A probe has three answers (`early_stopping.Decision`): one that is open is made longer, and one that stays open counts
-as missed. MLPerf's LoadGen finds its peak by bisection alone and trusts every probe (loadgen/loadgen.cc,
-FindPeakPerformance), although one at a lower rate may miss what a higher one met; here rates below the answer have to
-meet the objective, too. Waits of neighbours in a queue are alike, so that short probes err more than their numbers of
-requests say: the confirmations are longer.
+A probe has three answers (`early_stopping.Decision`): one that is open is made longer, and one that stays open does not
+meet the objective, as a promise must be shown. MLPerf's LoadGen finds its peak by bisection alone and trusts every
+probe (loadgen/loadgen.cc, FindPeakPerformance), although one at a lower rate may miss what a higher one met; here rates
+below the answer have to meet the objective, too. Waits of neighbours in a queue are alike, so that short probes err
+more than their numbers of requests say: the confirmations are longer.
 
 A rate that the client cannot measure bounds the search from above as one that misses does. The answer then is the
 highest rate below it, and says that the deployment carries at least so much. Time bounds it, too: what

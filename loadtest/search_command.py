@@ -97,13 +97,14 @@ def _search(session: Session, plan: Plan, arguments: argparse.Namespace) -> Find
     session.outlook = search.outlook
     try:
         search.run()
-        verdict = _verdict(search.result, arguments.time)
+        verdict = judge(search.result, arguments.time)
     except Interrupted:
         verdict = Verdict(INVALID, ("the search was interrupted before a rate was confirmed",))
     return {"verdict": verdict, **_findings(search.result)}
 
 
-def _verdict(result: SearchResult, time_seconds: float) -> Verdict:
+def judge(result: SearchResult, time_seconds: float) -> Verdict:
+    """The verdict on what a search found in `time_seconds`."""
     if result.rate is not None:
         return Verdict(MET)
     if result.out_of_time:
@@ -113,6 +114,10 @@ def _verdict(result: SearchResult, time_seconds: float) -> Verdict:
         return Verdict(INVALID, (text, *spoiled))
     if limit := result.client_limit:
         return Verdict(INVALID, (f"this client cannot measure even {limit.rate:.4g}/s: {limit.client_limit}",))
+    if last := result.open_end:
+        late = f"{last.misses} of {last.requests} were late"
+        text = f"too few requests tell whether even {last.rate:.4g} a second meet the objective: {late}"
+        return Verdict(INVALID, (f"{text}; a longer --most tells more",))
     return Verdict(MISSED, (f"not even {result.probed[-1].rate:.4g} requests a second meet the objective",))
 
 

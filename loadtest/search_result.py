@@ -14,7 +14,7 @@ class ProbedRate:
 
     Attributes:
         rate: Requests a second.
-        decision: Whether the objective is met; open only where the client could not measure that.
+        decision: Whether the objective is met; open where the client could not measure that, or too few requests tell.
         requests: That were sent, over all runs at this rate that count.
         misses: Requests among them that were not answered rightly within the limit.
         purpose: "find", "guard" or "confirm".
@@ -39,7 +39,8 @@ class SearchResult:
     """The answer.
 
     Attributes:
-        rate: The highest rate that was confirmed; None when even the lowest one missed, or the search did not end.
+        rate: The highest rate that was confirmed; None when even the lowest one did not meet the objective, or the
+            search did not end.
         beyond: The lowest rate above it that did not meet the objective, or that the client could not measure; None
             when there was none.
         out_of_time: Whether there was no time to narrow the answer down further, or to confirm one at all.
@@ -55,8 +56,14 @@ class SearchResult:
 
     @property
     def missed_rate(self) -> float | None:
-        """The rate beyond the answer, if the server missed there."""
+        """The rate beyond the answer, if it was the server that did not show that it meets the objective there."""
         return self.beyond.rate if self.beyond and not self.beyond.client_limit else None
+
+    @property
+    def open_end(self) -> ProbedRate | None:
+        """What was probed last, if too few requests told whether the server meets the objective there."""
+        last = self.probed[-1] if self.probed else None
+        return last if last and last.decision is Decision.OPEN and not last.client_limit else None
 
     @property
     def client_limit(self) -> ProbedRate | None:

@@ -13,6 +13,7 @@ GUARDED = ((0.78, 0.92), (0.62, 0.78))
 """Ranges below the answer, relative to it, in each of which a rate has to meet the objective, too."""
 _MARGIN = 2.0  # requests of a probe, relative to the least that could show the objective
 _LONGER = 2.0  # how many times as long a probe may become that stays open
+_DEVIATIONS = 3.0  # of a Poisson process, by which fewer requests may come than are expected
 _SPARE = 1.1  # of a time that is proposed, as the warm-up does not end to the second
 _BESIDE_SECONDS = 3.0  # what a run takes beside its length: its lead, and its last answers
 
@@ -27,7 +28,7 @@ class SearchSettings:
         most_rate: The highest rate that the client reports on; beyond it nothing is sent.
         resolution: Highest ratio of the lowest rate that misses to the highest that meets, above 1.
         least_seconds: The length of a probe where its rate does not ask for a longer one.
-        most_seconds: The longest that one rate is probed before it counts as missed.
+        most_seconds: The longest that one rate is probed; one that is open even then has not met the objective.
         confirmations: Runs with fresh seeds at the answer, each of which must meet the objective.
         confirm_seconds: The least length of these.
         time_seconds: For the whole search; within it, the answer is confirmed or there is none.
@@ -80,13 +81,14 @@ def check_time(objective: Objective, settings: SearchSettings) -> float:
     Raises:
         ValueError: The search would begin below it, or the time is not enough for a single rate, guarded and confirmed.
     """
-    needed = objective.least_requests / settings.most_seconds
+    least = objective.least_requests
+    needed = _expected(least) / settings.most_seconds
     first = max(settings.first_rate, settings.lowest_rate)
     name = f"p{100 * objective.quantile:g}"
     if first < needed:
         raise ValueError(
-            f"{settings.most_seconds:g} s at {first:.3g}/s cannot show {name}: it takes "
-            f"{objective.least_requests} requests, at least {needed:.3g}/s"
+            f"{settings.most_seconds:g} s at {first:.3g}/s cannot show {name}: it takes {least} requests, which are "
+            f"sure to arrive at {math.ceil(100 * needed) / 100:g}/s"
         )
     seconds = settings.find_seconds(first, objective) + settings.secure_seconds(first, objective)
     if seconds > settings.time_seconds:
@@ -97,6 +99,14 @@ def check_time(objective: Objective, settings: SearchSettings) -> float:
             "--confirm and --confirmations"
         )
     return needed
+
+
+def _expected(least: int) -> float:
+    """How many arrivals to expect so that `least` come in spite of three deviations: n - 3 sqrt(n) = `least`.
+
+    Where as many are expected as it takes, fewer come every other time.
+    """
+    return ((_DEVIATIONS + math.sqrt(_DEVIATIONS**2 + 4 * least)) / 2) ** 2
 
 
 def _enough(seconds: float, settings: SearchSettings, *, known: bool) -> str:
