@@ -6,6 +6,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from server.errors import IncompleteElement, InvalidRequest
+from server.services.typed_contents import TypedContents
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,12 +29,15 @@ def check_count(count: int, expected: int, name: str, config: ModelConfig) -> No
         raise InvalidRequest(f"expected {expected} string elements for {where}, got {count}")
 
 
-def split(content: bytes | memoryview, expected: int, name: str, config: ModelConfig) -> list[bytes]:
+def split(content: bytes | memoryview | TypedContents, expected: int, name: str, config: ModelConfig) -> list[bytes]:
     """The elements of a tensor; no more than one beyond the `expected` ones, so that nobody pays for millions.
 
     Raises:
-        InvalidRequest: it ends within an element, or within a length.
+        InvalidRequest: it ends within an element, or within a length, or comes as a list of more or fewer.
     """
+    if isinstance(content, TypedContents):
+        check_count(content.count, expected, name, config)
+        return content.elements()
     elements: list[bytes] = []
     position, end = 0, len(content)
     while position < end and len(elements) <= expected:

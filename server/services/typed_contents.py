@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from server.errors import InvalidRequest
-from server.tensor_types import BYTES, DATATYPES
+from server.tensor_types import DATATYPES
 
 if TYPE_CHECKING:
     from server.model_config import ModelConfig
@@ -26,7 +26,7 @@ _FIELDS = {
 
 
 class TypedContents:
-    """Numbers that become bytes only once the request is known to be good: converting them is slow."""
+    """Numbers that become bytes, and elements that become a list, only once the request is good: that is slow."""
 
     __slots__ = ("_datatype", "_kind", "_values")
 
@@ -38,11 +38,20 @@ class TypedContents:
 
     def __len__(self) -> int:
         """Bytes that the numbers take."""
-        return len(self._values) * DATATYPES[self._datatype].itemsize
+        return self.count * DATATYPES[self._datatype].itemsize
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self._values)
 
     def encode(self) -> bytes:
         """The numbers as raw bytes; of those too large for their type the low bytes, as with Triton."""
         return np.array(self._values, DATATYPES[self._kind]).astype(DATATYPES[self._datatype]).tobytes()
+
+    def elements(self) -> list[bytes]:
+        """The elements of a tensor of BYTES."""
+        return list(self._values)
 
 
 def declared_datatype(tensor: Any) -> str:
@@ -51,13 +60,13 @@ def declared_datatype(tensor: Any) -> str:
     return str(tensor.datatype) if known else "<invalid>"
 
 
-def read_typed_contents(tensor: Any, config: ModelConfig) -> TypedContents | bytes | list[bytes]:
-    """The `contents` of an input; those of BYTES are a list of its elements.
+def read_typed_contents(tensor: Any, config: ModelConfig) -> TypedContents | bytes:
+    """The `contents` of an input.
 
     Raises:
         InvalidRequest: numbers of a type that does not go with the input's data type.
     """
-    found: TypedContents | bytes | list[bytes] = b""
+    found: TypedContents | bytes = b""
     declared = declared_datatype(tensor)
     for name, (kind, accepted) in _FIELDS.items():
         values = getattr(tensor.contents, name)
@@ -68,5 +77,5 @@ def read_typed_contents(tensor: Any, config: ModelConfig) -> TypedContents | byt
                 f"unexpected explicit tensor data for input tensor '{tensor.name}' for model '{config.name}' of type"
                 f" '{kind}', expected datatype '{declared}'"
             )
-        found = list(values) if declared == BYTES else TypedContents(values, kind, declared)
+        found = TypedContents(values, kind, declared)
     return found
