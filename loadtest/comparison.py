@@ -10,6 +10,7 @@ import numpy as np
 
 from loadtest import paired
 from loadtest.report.level import Level, closed_loops, open_loops
+from loadtest.verdict import MISSED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,7 +29,7 @@ class Metric:
     Attributes:
         name: With its unit.
         more_is_better: Whether a higher number is.
-        of: Its value at a level; NaN where it is not told.
+        of: Its value at a level; NaN where it is not told, infinite or 0 where the server failed.
     """
 
     name: str
@@ -46,8 +47,9 @@ class Compared:
         more_is_better: Whether a higher number is.
         first: Its values, one for each round that counts.
         second: Likewise.
-        left_out: Rounds that do not count, as the client was measured in them or a value is not told.
+        left_out: Rounds that do not count, as the client was measured in them, a value is not told, or one has failed.
         ratio: Second to first; None where too few rounds count.
+        failed: In how many rounds the first and the second failed: their latency is infinite, or their rate is 0.
         offered: Whether the load itself sets it as long as a server keeps up, so that to be alike says little.
         claimed: Whether the difference is more than chance, see `paired.holm`.
     """
@@ -59,13 +61,24 @@ class Compared:
     second: tuple[float, ...]
     left_out: int
     ratio: Ratio | None
+    failed: tuple[int, int] = (0, 0)
     offered: bool = False
     claimed: bool = False
 
     @property
     def worse(self) -> bool:
         """Whether the second may be called worse."""
-        return self.claimed and self.ratio is not None and (self.ratio.ratio < 1) == self.more_is_better
+        return self.claimed and self.seems_worse
+
+    @property
+    def seems_worse(self) -> bool:
+        """Whether the second is worse in the rounds that count, be it by chance."""
+        return self.ratio is not None and (self.ratio.ratio < 1) == self.more_is_better
+
+    @property
+    def favours_failure(self) -> bool:
+        """Whether the one that seems better failed in other rounds, so that those that count say too much for it."""
+        return self.failed[0 if self.seems_worse else 1] > 0
 
 
 def compare(first: Sequence[Results], second: Sequence[Results]) -> list[Compared]:
@@ -81,15 +94,23 @@ def compare(first: Sequence[Results], second: Sequence[Results]) -> list[Compare
         raise ValueError("they have no load in common: offer both the same --rate, or let both search")
     told = [each for each in compared if each.ratio]
     claims = iter(paired.holm([each.ratio.p_value for each in told if each.ratio]))
-    return [replace(each, claimed=next(claims)) if each.ratio else each for each in compared]
+    return [
+        replace(each, claimed=next(claims) and not each.favours_failure) if each.ratio else each for each in compared
+    ]
 
 
 def _carried(first: Sequence[Results], second: Sequence[Results]) -> list[Compared]:
     """The answers of two searches."""
     if any(each.summary["scenario"] != "search" for each in (*first, *second)):
         return []
-    rates = [[each.summary["findings"].get("rate") or math.nan for each in side] for side in (first, second)]
+    rates = [[_carried_rate(each) for each in side] for side in (first, second)]
     return [_compared("", _CARRIED, *rates, more_is_better=True)]
+
+
+def _carried_rate(search: Results) -> float:
+    """What a search found: 0 where no rate met the objective, NaN where that was not told."""
+    rate = search.summary["findings"].get("rate")
+    return float(rate or (0.0 if search.summary["verdict"] == MISSED else math.nan))
 
 
 def _levels(first: Sequence[Results], second: Sequence[Results]) -> list[Compared]:
@@ -116,7 +137,12 @@ def _compared(
     pairs = [(a, b) for a, b in zip(first, second, strict=True) if 0 < a < math.inf and 0 < b < math.inf]
     mine, theirs = tuple(a for a, _ in pairs), tuple(b for _, b in pairs)
     left_out = len(first) - len(pairs)
-    return Compared(load, name, more_is_better, mine, theirs, left_out, paired.ratio(mine, theirs))
+    failed = _failures(first), _failures(second)
+    return Compared(load, name, more_is_better, mine, theirs, left_out, paired.ratio(mine, theirs), failed)
+
+
+def _failures(values: Sequence[float]) -> int:
+    return sum(value in (0.0, math.inf) for value in values)
 
 
 def _answered_rate(level: Level) -> float:

@@ -41,12 +41,9 @@ def html(names: tuple[str, str], sides: tuple[Sequence[Results], Sequence[Result
         found: What `comparison.compare` found.
     """
     statement = state(names, found)
-    rounds = len(sides[0])
     return page(
         statement.sentence,
-        top(
-            statement, _colour(found), f"{names[1]} against {names[0]}, {rounds} {'round' if rounds == 1 else 'rounds'}"
-        ),
+        top(statement, _colour(found), f"{names[1]} against {names[0]}, {_rounds(len(sides[0]))}"),
         charts(_curves(names, sides)),
         _ratios(names, found),
         *(_setting(name, side).html() for name, side in zip(names, sides, strict=True)),
@@ -66,26 +63,50 @@ def markdown(
 
 def state(names: tuple[str, str], found: Sequence[Compared]) -> Statement:
     """What may be claimed."""
+    failures = _failures(names, found)
     # The tail at the highest load matters most.
     claimed = sorted((each for each in reversed(found) if each.claimed), key=lambda each: "p99" not in each.metric)
     if claimed:
         first, *rest = (_claim(names, each) for each in claimed)
-        return Statement(_word(names, claimed), first, (*rest, METHOD))
+        return Statement(_word(names, claimed), first, (*rest, *failures, METHOD))
     if _too_wide(found):
         text = f"Whether {names[0]} and {names[1]} differ cannot be told: no interval is narrower than a factor of two"
         aside = (
             "The rate that is answered is left aside: the load that was offered sets it as long as a server keeps up"
         )
         details = (aside,) if any(each.offered for each in found) else ()
-        return Statement("cannot tell", f"{text}; more rounds narrow them", (*details, METHOD))
+        return Statement("cannot tell", f"{text}; more rounds narrow them", (*details, *failures, METHOD))
     if any(each.ratio for each in found):
         text = f"no difference between {names[0]} and {names[1]} may be claimed"
-        return Statement("no difference", text[0].upper() + text[1:], (METHOD,))
+        return Statement("no difference", text[0].upper() + text[1:], (*failures, METHOD))
     left_out = max((each.left_out for each in found), default=0)
     why = f"a claim takes {FEWEST_ROUNDS} rounds that count, as one says nothing about chance"
     which, them = ("1 round does", "it") if left_out == 1 else (f"{left_out} rounds do", "them")
-    why_not = [f"{which} not count: the client was measured in {them}, or too few requests tell a percentile"]
-    return Statement("no claim", f"Nothing may be claimed: {why}", (*(why_not if left_out else ()), METHOD))
+    why_not = [
+        f"{which} not count: the client was measured in {them}, too few requests tell a percentile, or a server failed"
+    ]
+    details = (*(why_not if left_out else ()), *failures, METHOD)
+    return Statement("no claim", f"Nothing may be claimed: {why}", details)
+
+
+def _failures(names: tuple[str, str], found: Sequence[Compared]) -> list[str]:
+    """In how many rounds a side has no ratio as it failed."""
+    return [
+        f"{_name(name, each)} is {'0' if each.more_is_better else 'infinite'} in {_rounds(count)}, which no ratio can "
+        f"tell: nothing is claimed of it in favour of {name}"
+        for each in found
+        for name, count in zip(names, each.failed, strict=True)
+        if count
+    ]
+
+
+def _name(name: str, each: Compared) -> str:
+    """Whose metric it is, and at which load."""
+    return f"{name}'s {each.metric.partition(',')[0]} {each.load}".strip()
+
+
+def _rounds(count: int) -> str:
+    return "1 round" if count == 1 else f"{count} rounds"
 
 
 def _too_wide(found: Sequence[Compared]) -> bool:
@@ -102,10 +123,8 @@ def _word(names: tuple[str, str], claimed: Sequence[Compared]) -> str:
 def _claim(names: tuple[str, str], each: Compared) -> str:
     if each.ratio is None:
         raise ValueError("there is no claim without a ratio")
-    name = each.metric.partition(",")[0]
     interval = f"{number(each.ratio.low)} to {number(each.ratio.high)}"
-    where = f" {each.load}" if each.load else ""
-    return f"{names[1]}'s {name}{where} is {number(each.ratio.ratio)} times that of {names[0]} ({interval})"
+    return f"{_name(names[1], each)} is {number(each.ratio.ratio)} times that of {names[0]} ({interval})"
 
 
 def _colour(found: Sequence[Compared]) -> str:
@@ -146,7 +165,12 @@ def _table(names: tuple[str, str], found: Sequence[Compared]) -> Table:
 
 def _row(each: Compared) -> tuple[str | float | None, ...]:
     between = f"{number(each.ratio.low)} to {number(each.ratio.high)}" if each.ratio else UNKNOWN
-    means = (_geometric_mean(each.first), _geometric_mean(each.second))
+    # Where one failed, so did its mean over all rounds.
+    failure = 0.0 if each.more_is_better else math.inf
+    means = [
+        failure if failed else _geometric_mean(values)
+        for values, failed in zip((each.first, each.second), each.failed, strict=True)
+    ]
     rounds = f"{len(each.first)} of {len(each.first) + each.left_out}"
     claim = ("worse" if each.worse else "better") if each.claimed else "no claim"
     name = f"{each.metric} {each.load}".strip()

@@ -15,7 +15,8 @@ from loadtest.comparison import Compared
 from loadtest.objective import Objective
 from loadtest.report.comparison_page import state
 from loadtest.summary import summarize
-from tests.loadtest.traces import run
+from loadtest.verdict import Verdict
+from tests.loadtest.traces import FAILED, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -127,6 +128,40 @@ def test_rounds_that_measured_the_client_do_not_count(tmp_path: Path) -> None:
 
     assert finished.returncode == 3
     assert "5 rounds do not count" in finished.stdout
+
+
+def test_rounds_in_which_a_server_failed_do_not_speak_for_it(tmp_path: Path) -> None:
+    """Whoever answers fast in two rounds, and to most callers in none of three others, is not called faster."""
+    first = series(tmp_path / "one", 30, rates=(100.0,))
+    second = series(tmp_path / "two", 10, rates=(100.0,))
+    for number in range(3):
+        found = [run([10.0] * 900 + [FAILED] * 1100, rate=100.0, seconds=20.0)]
+        results.write(second / f"round-{number}", found, summarize(found, Objective(1.0)))
+    finished = compare(first, second, "--output", tmp_path / "report")
+
+    assert "two's p99 at 100 requests/s is infinite in 3 rounds" in finished.stdout
+    assert not finished.stdout.startswith("two's p")
+    compared = json.loads((tmp_path / "report" / "comparison.json").read_text())["compared"]
+    p99 = next(each for each in compared if each["metric"] == "p99, ms")
+    assert (p99["failed"], p99["left_out"], p99["ratio"]["rounds"], p99["claimed"]) == ([0, 3], 3, 2, False)
+    assert "\N{INFINITY}" in (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
+
+
+def test_a_search_that_found_no_rate_does_not_count_for_its_server(tmp_path: Path) -> None:
+    """A server that carries more in three rounds and nothing in a fourth is not said to carry more."""
+    for name, rates in (("one", (80.0, 85.0, 82.0, 81.0)), ("two", (160.1, 170.2, 164.3, None))):
+        for number, rate in enumerate(rates):
+            verdict = Verdict("met" if rate else "missed")
+            found = runs(10, 1, rates=(50.0 + 50 * (name == "two"),))
+            findings = {"rate": rate, "missed_rate": None, "probed": []}
+            summary = summarize(found, Objective(1.0), scenario="search", findings=findings, verdict=verdict)
+            results.write(tmp_path / name / str(number), found, summary)
+    finished = compare(tmp_path / "one", tmp_path / "two")
+
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.startswith("No difference between one and two may be claimed")
+    assert "two's rate that is carried is 0 in 1 round" in finished.stdout
+    assert compare(tmp_path / "two", tmp_path / "one").returncode == 0
 
 
 def test_searches_are_compared_by_what_is_carried(tmp_path: Path) -> None:
