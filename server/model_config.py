@@ -18,7 +18,7 @@ from server.config_fields import parameter
 from server.tensor_types import BYTES, DATATYPES, TensorSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from server.ensemble_config import Step
@@ -164,13 +164,19 @@ def _check_identity(proto: Any, directory: Path) -> None:
         raise ConfigError(f'platform: "{PLATFORM}" is missing')
     if proto.platform == PLATFORM and proto.backend == PYTHON:
         raise ConfigError(f'platform "{PLATFORM}" and backend "{PYTHON}" contradict each other')
-    for filename in (proto.default_model_filename, *(tensor.label_filename for tensor in proto.output)):
+    for filename in _file_names(proto):
         if ".." in filename.split("/") or filename.startswith("/"):
             raise ConfigError(f'file name "{filename}" leads out of the model\'s directory')
     if proto.max_batch_size < 0:
         raise ConfigError("max_batch_size must be 0 or more")
     if not proto.input or not proto.output:
         raise ConfigError("at least one input and one output are needed")
+
+
+def _file_names(proto: Any) -> Iterator[str]:
+    yield proto.default_model_filename
+    yield from (tensor.label_filename for tensor in proto.output)
+    yield from (data.input_data_file for entry in proto.model_warmup for data in entry.inputs.values())
 
 
 def _check_servable(proto: Any) -> None:

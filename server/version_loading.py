@@ -40,8 +40,8 @@ class VersionLoader:
         """
         if name not in model_directories.list_all(self._directory):  # it must not lead out of the directory
             raise ConfigError(f"no directory {name} in the model repository")
-        config = model_config.read(self._directory / name)
-        return config if override is None else model_config.parse_override(override, self._directory / name)
+        directory = self._directory / name
+        return model_config.read(directory) if override is None else model_config.parse_override(override, directory)
 
     def load(self, config: ModelConfig, record: ModelRecord) -> list[ModelVersion]:
         """Load what the version policy picks, and tell in `record` how far that is.

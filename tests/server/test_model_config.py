@@ -261,7 +261,11 @@ def test_a_file_that_is_no_text_is_an_error(directory: Path) -> None:
 @pytest.mark.parametrize("name", ["../labels.txt", "/etc/passwd", "a/../../b", ".."])
 @pytest.mark.parametrize(
     "field",
-    ['default_model_filename: "{}"', 'output [ {{ name: "b" data_type: TYPE_FP32 dims: 1 label_filename: "{}" }} ]'],
+    [
+        'default_model_filename: "{}"',
+        'output [ {{ name: "b" data_type: TYPE_FP32 dims: 1 label_filename: "{}" }} ]',
+        'model_warmup [ {{ inputs {{ key: "a" value {{ input_data_file: "{}" }} }} }} ]',
+    ],
 )
 def test_no_file_outside_the_directory_is_read(directory: Path, field: str, name: str) -> None:
     """File names that lead out of the model's directory are refused."""

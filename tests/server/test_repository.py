@@ -30,6 +30,11 @@ if TYPE_CHECKING:
     from server.model_config import ModelConfig
 
 _ALL = ROW + "version_policy { all { } }"
+_OVERRIDE = (
+    '{"platform": "pytorch_libtorch", "max_batch_size": 2, "instance_group": [{"count": 1}],'
+    ' "input": [{"name": "x", "data_type": "TYPE_INT64", "dims": [2]}],'
+    ' "output": [{"name": "y", "data_type": "TYPE_INT64", "dims": [1]}]}'
+)
 _PAYLOAD = (np.zeros((1, 2), np.int64).tobytes(),)
 
 
@@ -431,15 +436,21 @@ def test_a_name_that_is_no_model_is_forgotten(repository: ModelRepository) -> No
     assert "no directory" in _index(repository)[0][3]
 
 
+@pytest.mark.parametrize("file", [None, "platform: nonsense"], ids=["missing", "broken"])
+def test_an_override_needs_no_file(directory: Path, repository: ModelRepository, file: str | None) -> None:
+    """Whose own configuration is missing or broken can be loaded by one that takes its place."""
+    write_model(directory / "net", Constant(1))
+    (directory / "net" / "config.pbtxt").unlink()
+    if file:
+        (directory / "net" / "config.pbtxt").write_text(file)
+    repository.load("net", _OVERRIDE)
+    assert repository.get("net").config.max_rows == 2
+
+
 def test_an_override_takes_the_files_place(directory: Path, repository: ModelRepository) -> None:
     """A configuration that comes with the load counts instead of the file's, for this load."""
     write_model(directory / "net", Constant(1))
-    override = (
-        '{"platform": "pytorch_libtorch", "max_batch_size": 2, "instance_group": [{"count": 1}],'
-        ' "input": [{"name": "x", "data_type": "TYPE_INT64", "dims": [2]}],'
-        ' "output": [{"name": "y", "data_type": "TYPE_INT64", "dims": [1]}]}'
-    )
-    repository.load("net", override)
+    repository.load("net", _OVERRIDE)
     assert [spec.name for spec in repository.get("net").config.inputs] == ["x"]
     repository.load("net")
     assert [spec.name for spec in repository.get("net").config.inputs] == ["INPUT__0"]
