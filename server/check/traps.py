@@ -40,7 +40,8 @@ def both(config: Any, directory: Path) -> Iterator[Fault]:
             "allow_timeout_override has no effect without default_timeout_microseconds: a request can only shorten it",
         )
     if config.HasField("dynamic_batching") and config.max_batch_size == 0:
-        yield "dynamic_batching", "dynamic_batching has no effect while max_batch_size is 0"
+        text = "puts no requests together while max_batch_size is 0: only what it says of the queue has an effect"
+        yield "dynamic_batching", f"dynamic_batching {text}"
 
 
 def _batching(config: Any) -> Iterator[Fault]:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tritonclient.grpc import model_config_pb2
 
+from server import model_config
 from server.check import command
 from server.check.check import check_model, check_repository
 from server.check.module import order_faults
@@ -81,10 +82,14 @@ def test_batching_that_never_happens_is_told(tmp_path: Path) -> None:
     config = directory / "config.pbtxt"
     config.write_text(CLEAN.replace("dynamic_batching { }", ""))
     _assert_found(_lines(directory), ["config.pbtxt:2: warning: [triton] without dynamic_batching"])
-    config.write_text(CLEAN.replace("max_batch_size: 2", "max_batch_size: 0"))
-    assert "config.pbtxt:5: warning: [both] dynamic_batching has no effect while max_batch_size is 0" in _lines(
-        directory
+    text = CLEAN.replace("max_batch_size: 2", "max_batch_size: 0")
+    config.write_text(text)
+    told = "dynamic_batching puts no requests together while max_batch_size is 0: only what it says of the queue"
+    assert f"config.pbtxt:5: warning: [both] {told} has an effect" in _lines(directory)
+    config.write_text(
+        text.replace("dynamic_batching { }", "dynamic_batching { default_queue_policy { max_queue_size: 7 } }")
     )
+    assert model_config.read(directory).queue.capacity == 7
 
 
 def test_a_file_that_is_not_utf8_is_this_servers_error(tmp_path: Path) -> None:
