@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ModelReading:
-    """One model version; `statistics` are its identity, for one that is loaded again starts anew.
+    """One model version; `statistics` are its identity: one that is loaded again takes over its predecessor's.
 
-    Of what `counts` tell, `steps` are what ensembles asked for.
+    One that was unloaded before starts anew. Of what `counts` tell, `steps` are what ensembles asked for.
     """
 
     name: str

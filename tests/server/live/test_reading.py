@@ -31,8 +31,8 @@ def test_what_has_happened_is_what_came_meanwhile() -> None:
     assert (done.seconds, done.process_cores, done.machine_share) == (2, 1.5, 0.5)
 
 
-def test_a_model_that_was_loaded_again_starts_anew() -> None:
-    """Its new counters are not compared with those of its predecessor."""
+def test_a_model_that_was_unloaded_and_loaded_starts_anew() -> None:
+    """Its new counters are not compared with those of before."""
     before, after = replace(model("net"), counts=counts(fast=500)), replace(model("net"), counts=counts(fast=3))
     assert between(*readings((before, after))).outcomes["ok"] == 3
 

@@ -139,7 +139,7 @@ def test_models_do_not_come_in_requests() -> None:
 
 
 def test_unload_parameters_are_checked() -> None:
-    """`unload_dependents` is a flag, and others are passed over."""
+    """`unload_dependents` must be a flag, though it changes nothing here, and others are passed over."""
     with pytest.raises(InvalidRequest, match="'unload_dependents' parameter, expected bool_param"):
         check_unload_parameters(_parameters("unload_dependents", ("int64_param", 1)))
     check_unload_parameters(_parameters("unload_dependents", ("bool_param", True)))
