@@ -102,8 +102,8 @@ def check_load_parameters(parameters: Mapping[str, Any]) -> None:
 def check_unload_parameters(parameters: Mapping[str, Any]) -> None:
     """Check the parameters of a RepositoryModelUnload, which change nothing.
 
-    With `unload_dependents` Triton unloads what an ensemble brought along, too. Here an ensemble's steps stay until they
-    are unloaded themselves; so the extension model_repository(unload_dependents) is not announced.
+    With `unload_dependents` Triton unloads what an ensemble brought along, too. Here its steps stay until they are
+    unloaded themselves; so the extension model_repository(unload_dependents) is not announced.
 
     Raises:
         InvalidRequest: with Triton's text.
