@@ -128,7 +128,8 @@ def _account_failures(outcomes: Sequence[Any | ServingError], call: Call) -> Non
     for error in failures[1:] if whole else failures:
         call.failed(error)
     if whole:
-        raise overloaded[0]
+        error = overloaded[0]
+        raise type(error)(*error.args)  # a copy, as the frames that it passes know the outcomes
 
 
 def _result(reply: Reply[Result], top_k: int, model: ModelVersion, arrived_ns: int) -> Any:

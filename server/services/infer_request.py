@@ -259,7 +259,7 @@ def _row_size(tensor: Any, config: ModelConfig) -> int:
 
 
 def _elements(content: Any, expected: int, name: str, config: ModelConfig) -> list[bytes]:
-    elements = content if isinstance(content, list) else string_elements.split(content, expected, name, config)
+    elements = string_elements.split(content, expected, name, config)
     string_elements.check_count(len(elements), expected, name, config)
     return elements
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import math
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -146,6 +148,19 @@ async def test_a_request_that_cannot_be_tried_fails_as_a_whole(
         await servicer.Classify(_request(_RED, _GREEN), call)
     assert call.reasons == ["deadline"]  # the other one counts with the call, where it is answered
     assert repository.get("colours").statistics.failures["REJECTED"] == 2
+
+
+async def test_a_request_that_cannot_be_tried_is_not_kept(servicer: ClassifierServicer) -> None:
+    """Under overload no refusal waits, with its images, for the garbage collector."""
+    gc.disable()
+    try:
+        with pytest.raises(DeadlineUnreachable) as caught:
+            await servicer.Classify(_request(_RED), Call(deadline=-1.0))
+        trace = weakref.ref(caught.value)
+        del caught
+        assert trace() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(
