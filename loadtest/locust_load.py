@@ -81,6 +81,11 @@ class Load:
         self._channel = grpc.insecure_channel(self.target.url, options=CHANNEL_OPTIONS)
         self._call = self._channel.unary_unary(self.target.method, request_serializer=None, response_deserializer=None)
 
+    @property
+    def in_flight(self) -> int:
+        """Requests that were sent and have not ended."""
+        return len(self._under_way)
+
     def new_source(self) -> np.random.Generator:
         """The randomness of one more user, another one than any other's in any process."""
         return np.random.default_rng((*self._seed, next(self._sources)))

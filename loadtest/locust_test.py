@@ -1,43 +1,35 @@
-"""A test under Locust, from its start to its verdict: the same statistics as `python -m loadtest run`."""
+"""A test under Locust, from its start to its end."""
 
 # ruff: noqa: T201 - a command's output
 from __future__ import annotations
 
 import sys
-import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gevent
 import grpc.experimental.gevent as grpc_gevent
 import locust.runners
 import locust.stats
+from gevent.event import Event
 from locust.runners import MasterRunner, WorkerRunner
 
-from loadtest import locust_page, results
-from loadtest.arguments import objective
+from loadtest import locust_page, locust_verdict
 from loadtest.conduct import USAGE
-from loadtest.description import describe
-from loadtest.environment import environment as describe_environment
+from loadtest.locust_activity import Activity, CpuMeter
 from loadtest.locust_ledger import Ledger
 from loadtest.locust_load import Load
-from loadtest.locust_watch import DEFAULT_HOST, export, watch
-from loadtest.report import write_report
-from loadtest.run import Conditions, Run
-from loadtest.summary import summarize
-from loadtest.target import TargetError, find_target
-from loadtest.trace import due_after
-from loadtest.verdict import EXIT_CODES, INVALID
+from loadtest.locust_watch import export, watch
+from loadtest.locust_workers import Workers, obey
+from loadtest.target import TargetError
 
 if TYPE_CHECKING:
     from locust.env import Environment
-
-    from loadtest.trace import Trace
 
 _DATA = "coordserve"  # our part of what workers report
 _PERCENTILES = [0.5, 0.9, 0.95, 0.99, 0.999, 1.0]
 _MILLISECONDS_PER_SECOND = 1000
 _REPORT_SECONDS = 1.0  # between a worker's reports: much less than between two looks at them
+_PATIENCE_SECONDS = 5.0  # with workers, and others that stop a test, beyond the requests' deadline
 
 
 def install(environment: Environment, **_more: Any) -> None:
@@ -74,12 +66,11 @@ def tenth_of_a_millisecond(response_time: float) -> float:
 
 
 class LocustTest:
-    """One test in one process of Locust.
+    """The tests in one process of Locust, one after the other.
 
     Attributes:
         ledger: What has ended by now; of all workers, where this process is their master.
         kinds: The names of the kinds that are numbered there.
-        client_cpu: The highest share of a core that this process, or a worker, has used.
     """
 
     def __init__(self, environment: Environment) -> None:
@@ -88,89 +79,103 @@ class LocustTest:
         self._environment = environment
         self._load: Load | None = None
         environment.load = None  # what the users send through
-        self.client_cpu = 0.0
-        self._look = (time.perf_counter(), time.process_time())
+        self._cpu = CpuMeter()
+        self._highest_cpu = 0.0
+        self._was_started = self._is_judged = False
+        self._over = Event()
+        self._over.set()
+        runner = environment.runner
+        self._workers = Workers(runner, self._receive) if isinstance(runner, MasterRunner) else None
+        self._tell_master = obey(runner, self._report) if isinstance(runner, WorkerRunner) else None
+
+    @property
+    def under_way(self) -> bool:
+        """Whether a test has begun and not all of its requests have ended."""
+        return not self._over.is_set()
 
     def start(self, **_more: Any) -> None:
         """Get ready to send, or end the test where that is not possible; a test may follow another one."""
+        self._was_started = True
+        self._over.clear()
         self.ledger = Ledger()
-        self.client_cpu = 0.0
-        self._look = (time.perf_counter(), time.process_time())
-        if isinstance(self._environment.runner, MasterRunner):
+        self._highest_cpu = 0.0
+        if self._workers:
             return
         try:
             self._load = Load(self._environment, self._environment.parsed_options)
         except (TargetError, ValueError, OSError) as error:
-            self._give_up(error)
+            self._give_up(str(error))
+            gevent.spawn(self._environment.runner.quit)  # once Locust has started, or it would go on to start
         else:
             self.ledger = self._load.ledger
             self.kinds = self._load.kinds
             self._environment.load = self._load
-            self._look = (time.perf_counter(), time.process_time())  # making the requests does not count
+            self._cpu.restart()  # making the requests does not count
 
     def stop(self, **_more: Any) -> None:
-        """Wait for the last answers."""
+        """Wait for the last answers, those of workers included."""
+        if self._workers:
+            self._workers.stop(self._patience_seconds())
         if self._load:
             self._load.drain()
+            self.activity()  # until here its CPU time counts
             self._load = None
-            self._measure_cpu()
+        if self._tell_master:
+            self._tell_master()
+        self._over.set()
+
+    def activity(self) -> Activity:
+        """What this process, or its workers, are doing; nothing between tests."""
+        if self._workers:
+            return self._workers.activity()
+        if not self._load:
+            return Activity()
+        activity = Activity(self._cpu.share(), self._load.in_flight)
+        self._highest_cpu = max(self._highest_cpu, activity.cpu)
+        return activity
 
     def report(self, data: dict[str, Any], **_more: Any) -> None:
         """Give the master what has ended since the last report."""
-        self._measure_cpu()
-        data[_DATA] = {"rows": self.ledger.take(), "kinds": self.kinds, "cpu": self.client_cpu}
+        data[_DATA] = self._report()
 
-    def receive(self, data: dict[str, Any], **_more: Any) -> None:
+    def _report(self) -> dict[str, Any]:
+        activity = self.activity()
+        rows = self.ledger.take()
+        return {"rows": rows, "kinds": self.kinds, "cpu": activity.cpu, "in_flight": activity.in_flight}
+
+    def receive(self, client_id: str, data: dict[str, Any], **_more: Any) -> None:
         """Take a worker's report."""
-        if _DATA in data:
-            self.ledger.receive(data[_DATA]["rows"])
-            self.kinds = tuple(data[_DATA]["kinds"]) or self.kinds
-            self.client_cpu = max(self.client_cpu, data[_DATA]["cpu"])
+        if self._workers and _DATA in data:
+            self._workers.report(client_id, data[_DATA])
+
+    def _receive(self, report: dict[str, Any]) -> None:
+        self.ledger.receive(report["rows"])
+        self.kinds = tuple(report["kinds"]) or self.kinds
+        self._highest_cpu = max(self._highest_cpu, report["cpu"])
 
     def judge(self, **_more: Any) -> None:
-        """Tell and write the result, and let it decide on the exit code; workers leave that to their master."""
+        """Let the result decide on the exit code; workers leave that to their master."""
+        self._end()
         environment = self._environment
-        if isinstance(environment.runner, WorkerRunner) or not len(self.ledger):
+        if isinstance(environment.runner, WorkerRunner) or self._is_judged:
             return
-        options = environment.parsed_options
-        trace = due_after(self.ledger.trace(), options.warm_up)
-        if not len(trace):
-            print("loadtest: the test ended within its warm-up", file=sys.stderr)
-            environment.process_exit_code = EXIT_CODES[INVALID]
-            return
-        run = self._run(trace, options.seed)
-        summary = summarize([run], objective(options), scenario="locust")
-        print(describe(summary))
-        if options.output:
-            target = find_target(environment.host or DEFAULT_HOST, options.model, options.payload, options.api)
-            results.write(Path(options.output), [run], summary | describe_environment(target, options))
-            write_report(Path(options.output))
-        environment.process_exit_code = EXIT_CODES[summary["verdict"]]
+        self._is_judged = True  # Locust may say twice that it quits
+        if len(self.ledger):
+            environment.process_exit_code = locust_verdict.judge(
+                environment, self.ledger.trace(), self.kinds, self._highest_cpu
+            )
+        elif self._was_started and environment.process_exit_code is None:
+            self._give_up("nothing was sent")
 
-    def _run(self, trace: Trace, seed: int) -> Run:
-        """What there is to be judged."""
-        seconds = float(trace.due[-1]) + 1e-9
-        count = len(self.kinds)
-        return Run(
-            "locust",
-            trace,
-            seconds,
-            Conditions(self.client_cpu),
-            rate=len(trace) / seconds,
-            seed=seed,
-            kinds=self.kinds,
-            images=(1,) * count,
-            good=(True,) * count,
-        )
+    def _end(self) -> None:
+        """Stop what is under way: a signal makes Locust quit first and stop last."""
+        runner = self._environment.runner
+        runner.stop(**({"send_stop_to_client": False} if self._workers else {}))
+        self._over.wait(self._patience_seconds())  # somebody else may have begun to stop it
 
-    def _measure_cpu(self) -> None:
-        """Keep the highest share of a core that this process used between two looks."""
-        now, used = time.perf_counter(), time.process_time()
-        (then, before), self._look = self._look, (now, used)
-        if now > then:
-            self.client_cpu = max(self.client_cpu, (used - before) / (now - then))
+    def _patience_seconds(self) -> float:
+        return float(self._environment.parsed_options.deadline) + _PATIENCE_SECONDS
 
-    def _give_up(self, error: Exception) -> None:
-        print(f"loadtest: {error}", file=sys.stderr)
+    def _give_up(self, why: str) -> None:
+        print(f"loadtest: {why}", file=sys.stderr)
         self._environment.process_exit_code = USAGE
-        gevent.spawn(self._environment.runner.quit)  # once Locust has started, or it would go on to start

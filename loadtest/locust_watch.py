@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
     from locust.env import Environment
 
+    from loadtest.locust_activity import Activity
     from loadtest.locust_test import LocustTest
     from loadtest.server_statistics import ServerSplit
     from loadtest.trace import Trace
 
 DEFAULT_HOST = "127.0.0.1:8001"
 _PERIOD_SECONDS = 5.0
-_UNDER_WAY = ("spawning", "running", "stopping")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Look:
         trace: Requests that have ended, of all workers.
         server: What the server says of the same time; None when it says nothing.
         rate: Requests a second that the users offer.
-        client_cpu: The highest share of a core that a process of Locust has used.
+        activity: What the processes that send are doing.
     """
 
     number: int
@@ -46,25 +46,26 @@ class Look:
     trace: Trace
     server: ServerSplit | None
     rate: float
-    client_cpu: float
+    activity: Activity
 
 
 def watch(environment: Environment, test: LocustTest, showing: Sequence[Callable[[Look], None]]) -> None:
-    """Look until the process ends, and tell `showing` while a test is under way."""
-    before, then, number = None, time.perf_counter(), 0
+    """Look until the process ends, and tell `showing` while a test is under way, and once that it no longer is."""
+    before, then, number, was_under_way = None, time.perf_counter(), 0, False
     while True:
         gevent.sleep(_PERIOD_SECONDS)
-        runner = environment.runner
-        if runner.state not in _UNDER_WAY:
+        under_way = test.under_way
+        if under_way or was_under_way:
+            statistics, now = _statistics(environment), time.perf_counter()
+            rate = environment.runner.user_count * environment.parsed_options.rate_per_user if under_way else 0.0
+            server = server_statistics.split(before, statistics)
+            look = Look(number, now - then, test.ledger.latest(), server, rate, test.activity())
+            for show in showing:
+                show(look)
+            before, then, number = statistics, now, number + 1
+        else:
             before, then = None, time.perf_counter()
-            continue
-        statistics, now = _statistics(environment), time.perf_counter()
-        rate = runner.user_count * environment.parsed_options.rate_per_user
-        server = server_statistics.split(before, statistics)
-        look = Look(number, now - then, test.ledger.latest(), server, rate, test.client_cpu)
-        for show in showing:
-            show(look)
-        before, then, number = statistics, now, number + 1
+        was_under_way = under_way
 
 
 def _statistics(environment: Environment) -> Any:
@@ -91,8 +92,8 @@ def export(environment: Environment, port: int) -> Callable[[Look], None]:
                 total_seconds=0.0,
                 rate=look.rate,
                 trace=look.trace,
-                in_flight=0,
-                client_cpu=look.client_cpu,
+                in_flight=look.activity.in_flight,
+                client_cpu=look.activity.cpu,
             )
         )
 

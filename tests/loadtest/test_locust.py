@@ -13,11 +13,13 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import grpc
 import pytest
 from PIL import Image
 
 from loadtest import results
 from loadtest.calibration import null_server
+from loadtest.server_statistics import snapshot
 from tests.serving import PATIENCE_SECONDS, Samples, ServerProcess
 
 if TYPE_CHECKING:
@@ -45,9 +47,13 @@ def _workers(count: int) -> list[str]:
     return ["--processes", str(count), "--master-port", port, "--master-bind-port", port]
 
 
+def _command(*arguments: str, files: str = _LOCUSTFILE) -> list[str]:
+    return [sys.executable, "-m", "locust", "-f", files, *arguments]
+
+
 def locust(*arguments: str, files: str = _LOCUSTFILE) -> subprocess.CompletedProcess[str]:
     """Run Locust without its web interface."""
-    command = [sys.executable, "-m", "locust", "-f", files, "--headless", "--only-summary", *arguments]
+    command = _command("--headless", "--only-summary", *arguments, files=files)
     return subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False, timeout=200)
 
 
@@ -151,6 +157,53 @@ def test_what_cannot_be_loaded_is_said_in_one_line(arguments: Sequence[str], mes
     assert "Traceback" not in run.stderr
 
 
+def test_that_nothing_was_sent_is_said_by_a_master_too() -> None:
+    """Its workers cannot reach the server and quit: the exit code is that of a mistake."""
+    run = locust("--host", "127.0.0.1:1", *_workers(1), "--users", "1", "--run-time", "30s")
+
+    assert run.returncode == 2, run.stderr
+    assert "loadtest: nothing was sent" in run.stderr
+
+
+def _answered(url: str) -> int:
+    """How many requests the null server has answered."""
+    with grpc.insecure_channel(url) as channel:
+        [statistics] = snapshot(channel, ["null"])
+    return int(statistics.inference_count)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_what_is_under_way_at_the_end_is_counted(workers: int, tmp_path: Path, images: str) -> None:
+    """Of answers that come after the run time none is missing: all that the server gave, but for what tried it."""
+    load = ("--users", "20", "--spawn-rate", "20", "--run-time", "5s", "--warm-up", "0", "--output", str(tmp_path))
+    processes = _workers(workers) if workers else ()
+    with null_server("--service", "constant:3s", "--servers", "256") as url:
+        locust("--host", url, "--images", images, *load, *processes)
+        answered = _answered(url)
+
+    assert summary(tmp_path)["requests"] == answered - 1
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_what_is_under_way_when_it_is_told_to_end_is_counted(workers: int, tmp_path: Path, images: str) -> None:
+    """A signal ends the test as its run time would, with a verdict on all that was sent."""
+    command = _command("--headless", "--users", "20", "--spawn-rate", "20", "--warm-up", "0", "--images", images)
+    command += ["--output", str(tmp_path), *(_workers(workers) if workers else ())]
+    with (
+        null_server("--service", "constant:3s", "--servers", "256") as url,
+        contextlib.closing(ServerProcess([*command, "--host", url])) as process,
+    ):
+        end = time.monotonic() + PATIENCE_SECONDS
+        while _answered(url) < 5:
+            assert time.monotonic() < end, process.log
+            time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        process.wait_exit()
+        answered = _answered(url)
+
+    assert summary(tmp_path)["requests"] == answered - 1
+
+
 def _free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -178,7 +231,7 @@ def _tells_of_answers(points: str) -> bool:
 def test_shows_the_test_while_it_runs(images: str) -> None:
     """The page of the web interface and Prometheus's metrics tell of the requests, those of workers included."""
     web, metrics = _free_port(), _free_port()
-    command = [sys.executable, "-m", "locust", "-f", _LOCUSTFILE, "--autostart", *_workers(2), "--images", images]
+    command = _command("--autostart", *_workers(2), "--images", images)
     command += ["--users", "20", "--spawn-rate", "20", "--web-host", "127.0.0.1", "--web-port", str(web)]
     command += ["--metrics-port", str(metrics)]
     with null_server() as url, contextlib.closing(ServerProcess([*command, "--host", url])) as process:
@@ -190,3 +243,34 @@ def test_shows_the_test_while_it_runs(images: str) -> None:
 
     assert [point for point in json.loads(points) if point["answered"] > 0 and point["failed"] == 0]
     assert Samples(page).total("loadgen_requests", code="OK") > 0
+
+
+def _is_loaded(page: str) -> bool:
+    names = ("loadgen_offered_rps", "loadgen_inflight", "loadgen_cpu_ratio")
+    return all(name in page and Samples(page).total(name) > 0 for name in names)
+
+
+def _is_idle(page: str) -> bool:
+    return "loadgen_offered_rps" in page and Samples(page).total("loadgen_offered_rps") == 0
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_metrics_tell_of_the_load_and_of_its_end(workers: int, images: str) -> None:
+    """While load is sent there are a rate, requests under way and CPU; after it nothing is, and all were counted."""
+    web, metrics = _free_port(), _free_port()
+    command = _command("--autostart", "--images", images, "--users", "20", "--spawn-rate", "20")
+    command += ["--web-host", "127.0.0.1", "--web-port", str(web), "--metrics-port", str(metrics)]
+    command += _workers(workers) if workers else []
+    with (
+        null_server("--service", "constant:1s", "--servers", "256") as url,
+        contextlib.closing(ServerProcess([*command, "--host", url])) as process,
+    ):
+        _page_when(metrics, "/metrics", _is_loaded)
+        urllib.request.urlopen(f"http://127.0.0.1:{web}/stop", b"", timeout=PATIENCE_SECONDS).close()
+        samples = Samples(_page_when(metrics, "/metrics", _is_idle))
+        answered = _answered(url)
+        process.send_signal(signal.SIGTERM)
+        process.wait_exit()
+
+    assert samples.total("loadgen_inflight") == samples.total("loadgen_cpu_ratio") == 0
+    assert samples.total("loadgen_requests") == answered - 1

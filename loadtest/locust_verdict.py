@@ -1,0 +1,66 @@
+"""The verdict on a test under Locust: the same statistics as `python -m loadtest run`."""
+
+# ruff: noqa: T201 - a command's output
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from loadtest import results
+from loadtest.arguments import objective
+from loadtest.description import describe
+from loadtest.environment import environment as describe_environment
+from loadtest.locust_watch import DEFAULT_HOST
+from loadtest.report import write_report
+from loadtest.run import Conditions, Run
+from loadtest.summary import summarize
+from loadtest.target import find_target
+from loadtest.trace import due_after
+from loadtest.verdict import EXIT_CODES, INVALID
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from locust.env import Environment
+
+    from loadtest.trace import Trace
+
+
+def judge(environment: Environment, trace: Trace, kinds: Sequence[str], client_cpu: float) -> int:
+    """Tell and write the result of a test that sent something; gives the exit code.
+
+    Args:
+        environment: Locust's, with the options.
+        trace: The requests, the warm-up's included, with the numbers of their kinds.
+        kinds: The kinds' names.
+        client_cpu: The highest share of a core that a process has used.
+    """
+    options = environment.parsed_options
+    trace = due_after(trace, options.warm_up)
+    if not len(trace):
+        print("loadtest: the test ended within its warm-up", file=sys.stderr)
+        return EXIT_CODES[INVALID]
+    run = _run(trace, kinds, client_cpu, options.seed)
+    summary = summarize([run], objective(options), scenario="locust")
+    print(describe(summary))
+    if options.output:
+        target = find_target(environment.host or DEFAULT_HOST, options.model, options.payload, options.api)
+        results.write(Path(options.output), [run], summary | describe_environment(target, options))
+        write_report(Path(options.output))
+    return EXIT_CODES[summary["verdict"]]
+
+
+def _run(trace: Trace, kinds: Sequence[str], client_cpu: float, seed: int) -> Run:
+    seconds = float(trace.due[-1]) + 1e-9
+    return Run(
+        "locust",
+        trace,
+        seconds,
+        Conditions(client_cpu),
+        rate=len(trace) / seconds,
+        seed=seed,
+        kinds=tuple(kinds),
+        images=(1,) * len(kinds),
+        good=(True,) * len(kinds),
+    )
