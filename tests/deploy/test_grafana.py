@@ -18,6 +18,7 @@ from grafana_foundation_sdk.models import units
 from deploy.grafana.dashboard import FILE, content
 from deploy.grafana.promql import PROCESS
 from deploy.grafana.rows import ROWS
+from loadtest.target import CLASSIFY, INFER
 from tests.prometheus import DIRECTORY, read_yaml, rules
 
 GRAFANA = Path(FILE).parents[1]
@@ -141,6 +142,13 @@ def test_the_objectives_are_drawn_where_the_rules_have_them() -> None:
     }
     assert steps["99th percentile"] == steps["Percentiles"] == steps["Callers' 99th percentile"] == [None, 0.1]
     assert (steps["Answered, 30 days"], steps["Within 100 ms, 30 days"]) == ([None, 0.999], [None, 0.99])
+
+
+def test_the_server_is_held_against_the_method_that_generators_call() -> None:
+    """Beside the clients' median stands the server's own, of images as of tensors."""
+    queries = [target["expr"] for target in PANELS["Client against server"]["targets"]]
+    [methods] = [found for query in queries for found in re.findall(r'grpc_method=~"([^"]+)"', query)]
+    assert set(methods.split("|")) == {path.rpartition("/")[2] for path in (CLASSIFY, INFER)}
 
 
 def test_marks_tell_of_restarts_loads_and_load_tests() -> None:

@@ -6,6 +6,7 @@ from deploy.grafana.panel import PYTHON, Panel, Query, Row
 from deploy.grafana.promql import PROCESS, quantile, rate
 
 _GENERATOR = 'job="loadgen"'
+_ASKED = PROCESS + ', grpc_method=~"ModelInfer|Classify"'  # whichever takes the payload
 _SERVICE = _GENERATOR + ', kind="service"'
 _DURATION = "loadgen_request_duration_seconds"
 _IDLE = "no load test"
@@ -41,7 +42,7 @@ LOADTEST = Row(
             (
                 Query(quantile(0.5, _DURATION, "target", _SERVICE), "client, {{target}}"),
                 Query(
-                    quantile(0.5, "grpc_server_handling_seconds", "server", PROCESS + ', grpc_method="ModelInfer"'),
+                    quantile(0.5, "grpc_server_handling_seconds", "server", _ASKED),
                     "server, {{server}}",
                     PYTHON,
                 ),
