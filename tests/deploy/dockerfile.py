@@ -107,10 +107,11 @@ def _expression(pattern: str) -> str:
 
 
 class Rehearsal:
-    """Stages built below `directory`, each in a folder of its own that stands for its root."""
+    """Stages built below `directory`, each in a folder of its own that stands for its root, with these `weights`."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, weights: str = "bundled") -> None:
         self._directory = directory
+        self._weights = weights
         self._stages = read_stages()
         self._built: set[str] = set()
         self.ran: list[str] = []
@@ -160,7 +161,7 @@ class Rehearsal:
             if _NOT_REHEARSED.search(command):
                 continue
             self.ran.append(command.strip())
-            here = rehearsed(command, root)
+            here = rehearsed(command, root).replace("${WEIGHTS}", self._weights)
             result = subprocess.run(["/bin/sh", "-c", here], cwd=workdir, capture_output=True, text=True, check=False)
             assert result.returncode == 0, f"{here}\n{result.stdout}{result.stderr}"
 
@@ -169,7 +170,6 @@ def rehearsed(text: str, root: Path) -> str:
     """A command of the Dockerfile with this machine's Python and with `root` before the paths of the image."""
     text = re.sub(r"(^|\s)(/venv/bin/)?python\b", rf"\1{sys.executable}", text)
     text = re.sub(r"^\s*pip install", f"{sys.executable} -m pip install --quiet --no-index --no-build-isolation", text)
-    text = text.replace("${WEIGHTS}", "bundled")
     return re.sub(r"(?<![\w/.])/app\b", str(root / "app"), text)
 
 

@@ -76,7 +76,6 @@ def test_the_context_has_sources_alone() -> None:
         "deploy",
         "imaging",
         "loadtest",
-        "model_repository",
         "modeling",
         "proto",
         "pyproject.toml",
@@ -85,7 +84,7 @@ def test_the_context_has_sources_alone() -> None:
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
     wanted = {path for path in tracked.stdout.split("\n") if path.startswith(("server/", "proto/", "imaging/"))}
     assert wanted <= {path.as_posix() for path in files}
-    assert not [path for path in files if "__pycache__" in path.parts or path.name in ("model.pt", "model.onnx")]
+    assert not [path for path in files if "__pycache__" in path.parts]
 
 
 def test_patterns_mean_what_they_mean_to_docker(tmp_path: Path) -> None:
@@ -170,6 +169,13 @@ def test_the_models_are_exported_and_checked_on_the_way(rehearsal: Rehearsal, ro
         ["git", "ls-files", "model_repository"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert [path for path in tracked.stdout.split() if not (root / "app" / path).is_file()] == []
+
+
+def test_other_weights_make_an_image_of_their_model_alone(tmp_path: Path) -> None:
+    """The check finds nothing wrong, for there is no model without its file: not the default one, nor any of ours."""
+    models = Rehearsal(tmp_path, weights="fresh").build("models") / "build" / "model_repository"
+    assert [path.relative_to(models).parts[1:] for path in models.rglob("model.*")] == [("1", "model.pt")]
+    assert len(list(models.iterdir())) == 1
 
 
 def test_serving_needs_nothing_but_the_image(root: Path) -> None:
