@@ -138,10 +138,14 @@ def own_server(tmp_path: Path, start_server: StartServer) -> Iterator[tuple[Serv
 
 
 MORTAL = """
+class Death(BaseException):
+    pass
+
+
 class TritonPythonModel:
     def execute(self, requests):
         if any(request.request_id() for request in requests):
-            raise SystemExit
+            raise Death
         raise ValueError
 """
 
