@@ -41,10 +41,10 @@ def finish(trainer: Trainer) -> list[float]:
 
 def test_learning(facts: ModelFacts, colours: tuple[Tensor, Tensor]) -> None:
     """The loss falls and the average of the weights tells three colours apart."""
-    trainer = Trainer(facts, *colours, replace(RECIPE, epochs=30, batch_size=12, learning_rate=0.03))
+    trainer = Trainer(facts, *colours, replace(RECIPE, epochs=60, batch_size=12, learning_rate=0.03))
     losses = finish(trainer)
 
-    assert trainer.steps == len(losses) == 90
+    assert trainer.steps == len(losses) == 180
     assert median(losses[-9:]) < 0.8 * median(losses[:9])  # a hard batch of twelve is not the end of learning
     (accuracy,) = top_k_accuracy(Servable(trainer.average, facts), *colours)
     assert accuracy > 0.8
@@ -53,7 +53,7 @@ def test_learning(facts: ModelFacts, colours: tuple[Tensor, Tensor]) -> None:
 def test_mixed_labels(facts: ModelFacts, colours: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
     """An image is learnt as what it shows: where it shows nothing but the image before, as that one's class."""
     monkeypatch.setattr("modeling.training.mix", lambda images: (images.roll(1, 0), torch.zeros(len(images))))
-    trainer = Trainer(facts, *colours, replace(RECIPE, epochs=30, batch_size=12, learning_rate=0.03))
+    trainer = Trainer(facts, *colours, replace(RECIPE, epochs=60, batch_size=12, learning_rate=0.03))
     finish(trainer)
 
     (accuracy,) = top_k_accuracy(Servable(trainer.average, facts), *colours)
