@@ -39,7 +39,15 @@ class HostWatch:
 
     def _cpu_seconds(self) -> list[float]:
         """Of each process, in their order; 0 where there is no such process any more."""
-        return [process_cpu_seconds(pid) or 0.0 for pid in self._pids]
+        return [_cpu_seconds_alone(pid) for pid in self._pids]
+
+
+def _cpu_seconds_alone(pid: int) -> float:
+    try:
+        times = psutil.Process(pid).cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
+    return times.user + times.system
 
 
 def process_cpu_seconds(pid: int | None) -> float | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from modeling.checkpoint import as_stored, load_strictly, save_checkpoint
+from modeling.checkpoint import SUFFIX, as_stored, load_strictly, save_checkpoint
 from modeling.command import InputError, Parser, run
 from modeling.evaluation import top_k_accuracy
 from modeling.servable import Servable
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from modeling.facts import ModelFacts
 
 PROGRAM = "python -m modeling.average"
-_SUFFIX = ".safetensors"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,8 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def average(options: Namespace) -> int:
     """Average the weights, measure what came of it, and write it."""
-    if options.output.suffix != _SUFFIX:
-        raise InputError(f"{options.output} is no {_SUFFIX} file")
+    if options.output.suffix != SUFFIX:
+        raise InputError(f"{options.output} is no {SUFFIX} file")
     networks, facts = zip(*(load_weights(source) for source in options.models), strict=True)
     for source, other in zip(options.models, facts, strict=True):
         if _unmeasured(other) != _unmeasured(facts[0]):
@@ -84,7 +83,7 @@ def _parser() -> Parser:
     parser = Parser(PROGRAM, "Average the weights of runs that began at the same weights.")
     add = parser.add_argument
     add("models", nargs="+", help="files of weights, or bundled")
-    add("--output", type=Path, required=True, help=f"where to write the average, a {_SUFFIX} file")
+    add("--output", type=Path, required=True, help=f"where to write the average, a {SUFFIX} file")
     add("--data", default=CIFAR10, help="images to measure it with: a folder of class folders, a .npz file, or cifar10")
     return parser
 

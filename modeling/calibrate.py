@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from imaging.evaluation import CALIBRATION_BINS
 from modeling.calibration import fit_temperature, logits_of, measure_calibration
-from modeling.checkpoint import as_stored, load_strictly, save_checkpoint
+from modeling.checkpoint import SUFFIX, as_stored, load_strictly, save_checkpoint
 from modeling.command import InputError, Parser, positive, run, seed
 from modeling.servable import Servable
 from modeling.sources import CIFAR10, read_test_images
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PROGRAM = "python -m modeling.calibrate"
-_SUFFIX = ".safetensors"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,8 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def calibrate(options: Namespace) -> int:
     """Fit the temperature to one half of each class's images, measure it on the other, and write the weights."""
     output = options.output or Path(options.model)
-    if output.suffix != _SUFFIX:
-        raise InputError(f"{output} is no {_SUFFIX} file, which alone holds a temperature: give --output FILE{_SUFFIX}")
+    if output.suffix != SUFFIX:
+        raise InputError(f"{output} is no {SUFFIX} file, which alone holds a temperature: give --output FILE{SUFFIX}")
     network, facts = load_weights(options.model, read_labels(options.labels) if options.labels else None)
     load_strictly(network, as_stored(network.state_dict()))  # what is measured is what is written
     images = read_test_images(options.data)
@@ -65,7 +64,7 @@ def _parser() -> Parser:
         default=CIFAR10,
         help="images not trained on: a folder of class folders, a packed .npz file, or cifar10",
     )
-    add("--output", type=Path, help=f"where to write the weights, a {_SUFFIX} file (without: where they were)")
+    add("--output", type=Path, help=f"where to write the weights, a {SUFFIX} file (without: where they were)")
     add("--labels", type=Path, help="file with one label a line, in place of the weights' own")
     add("--seed", type=seed, default=1, help="decides which half of the images the temperature is fitted to")
     add("--batch-size", type=positive, default=64, help="images at once")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+SUFFIX = ".safetensors"  # of the only files that hold facts
 _FACTS_KEY = "coordserve"
 # Under which names training scripts keep the weights, beside an optimizer's state and the like.
 _WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "network", "net", "weights")

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modeling.checkpoint import load_checkpoint, load_state_file, load_strictly
+from modeling.checkpoint import SUFFIX, load_checkpoint, load_state_file, load_strictly
 from modeling.command import InputError
 from modeling.download import cache_directory, fetch, git_blob_id
 from modeling.facts import ModelFacts
@@ -108,7 +108,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], ModelFacts | None]:
         raise InputError(f"{path} {'is a directory' if path.is_dir() else 'does not exist'}: give a file of weights")
     if is_torchscript(path):
         raise InputError(f"{path} is an exported module: give the weights that it was made of")
-    return load_checkpoint(path) if path.suffix == ".safetensors" else (load_state_file(path), None)
+    return load_checkpoint(path) if path.suffix == SUFFIX else (load_state_file(path), None)
 
 
 def _recognised_facts(path: Path, state: Mapping[str, Tensor], labels: tuple[str, ...] | None) -> ModelFacts:

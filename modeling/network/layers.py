@@ -20,6 +20,11 @@ def conv_bn(inputs: int, outputs: int, kernel_size: int, stride: int = 1, groups
     return [convolution, nn.BatchNorm2d(outputs)]
 
 
+def conv_bn_relu(inputs: int, outputs: int, kernel_size: int) -> list[nn.Module]:
+    """Return a convolution that keeps the size, its batch normalisation and a ReLU."""
+    return [*conv_bn(inputs, outputs, kernel_size), nn.ReLU(inplace=True)]
+
+
 def initialise(module: nn.Module) -> None:
     """Draw a layer's first weights: He's for convolutions (fan out), small ones for the classifier."""
     if isinstance(module, nn.Conv2d):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from modeling.attention import ATTENTION
-from modeling.network.layers import conv_bn, initialise, scale_channels
+from modeling.network.layers import conv_bn_relu, initialise, scale_channels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,18 +30,13 @@ class Residual(nn.Module):
     def __init__(self, channels: int, attention: Callable[[int], nn.Module]) -> None:
         super().__init__()
         self.conv = nn.Sequential(
-            *conv_bn_relu(channels, channels), *conv_bn_relu(channels, channels), attention(channels)
+            *conv_bn_relu(channels, channels, 3), *conv_bn_relu(channels, channels, 3), attention(channels)
         )
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [N, channels, H, W] to the same shape."""
         added: Tensor = self.conv(x)
         return x + added
-
-
-def conv_bn_relu(inputs: int, outputs: int) -> list[nn.Module]:
-    """Return a 3x3 convolution, its batch normalisation and a ReLU."""
-    return [*conv_bn(inputs, outputs, 3), nn.ReLU(inplace=True)]
 
 
 class ResNet9(nn.Module):
@@ -57,13 +52,13 @@ class ResNet9(nn.Module):
         super().__init__()
         first, second, third, last = (scale_channels(channels * width) for channels in CHANNELS)
         self.features = nn.Sequential(
-            *conv_bn_relu(3, first),
-            *conv_bn_relu(first, second),
+            *conv_bn_relu(3, first, 3),
+            *conv_bn_relu(first, second, 3),
             nn.MaxPool2d(2),
             Residual(second, ATTENTION[attention]),
-            *conv_bn_relu(second, third),
+            *conv_bn_relu(second, third, 3),
             nn.MaxPool2d(2),
-            *conv_bn_relu(third, last),
+            *conv_bn_relu(third, last, 3),
             nn.MaxPool2d(2),
             Residual(last, ATTENTION[attention]),
         )

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from modeling.attention import ATTENTION
 from modeling.channel_shuffle import shuffle_channels
-from modeling.network.layers import conv_bn, initialise
+from modeling.network.layers import conv_bn, conv_bn_relu, initialise
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,20 +45,17 @@ class ShuffleUnit(nn.Module):
         self.splits = stride == 1
         taken = half if self.splits else inputs
         filtered = conv_bn(taken, taken, 3, stride, groups=taken)
-        self.shortcut = nn.Sequential() if self.splits else nn.Sequential(*filtered, *conv_bn_relu(taken, half))
+        self.shortcut = nn.Sequential() if self.splits else nn.Sequential(*filtered, *conv_bn_relu(taken, half, 1))
         depthwise = conv_bn(half, half, 3, stride, groups=half)
-        self.branch = nn.Sequential(*conv_bn_relu(taken, half), *depthwise, *conv_bn_relu(half, half), attention(half))
+        self.branch = nn.Sequential(
+            *conv_bn_relu(taken, half, 1), *depthwise, *conv_bn_relu(half, half, 1), attention(half)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [N, inputs, H, W] to [N, outputs, H / stride, W / stride]."""
         kept, taken = x.chunk(2, dim=1) if self.splits else (x, x)
         both = torch.cat([self.shortcut(kept), self.branch(taken)], dim=1)  # [N, outputs, H / stride, W / stride]
         return shuffle_channels(both.permute(0, 2, 3, 1), 2).permute(0, 3, 1, 2)
-
-
-def conv_bn_relu(inputs: int, outputs: int) -> list[nn.Module]:
-    """Return a 1x1 convolution, its batch normalisation and a ReLU."""
-    return [*conv_bn(inputs, outputs, 1), nn.ReLU(inplace=True)]
 
 
 def stage_channels(width: float) -> tuple[int, ...]:
@@ -90,7 +87,7 @@ class ShuffleNetV2(nn.Module):
                 units.append(ShuffleUnit(channels, outputs, 2 if repeat == 0 else 1, ATTENTION[attention]))
                 channels = outputs
         self.features = nn.Sequential(nn.Sequential(*stem), *units)
-        self.conv = nn.Sequential(*conv_bn_relu(channels, head))
+        self.conv = nn.Sequential(*conv_bn_relu(channels, head, 1))
         self.classifier = nn.Sequential(nn.Linear(head, classes))
         self.apply(initialise)
 

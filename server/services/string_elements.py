@@ -59,7 +59,6 @@ def split(content: bytes | memoryview | TypedContents, expected: int, name: str,
     return elements
 
 
-def join(elements: Iterable[bytes | str]) -> bytes:
+def join(elements: Iterable[bytes]) -> bytes:
     """The elements of a tensor as they go on the wire."""
-    encoded = [element.encode() if isinstance(element, str) else element for element in elements]
-    return b"".join(part for element in encoded for part in (_LENGTH.pack(len(element)), element))
+    return b"".join(part for element in elements for part in (_LENGTH.pack(len(element)), element))
