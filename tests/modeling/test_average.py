@@ -77,7 +77,7 @@ def test_refusals(
     """What cannot be averaged, or not be written, ends in one line, and nothing is written."""
     state, facts = load_checkpoint(runs[1])
     assert facts is not None
-    save_checkpoint(runs[1], state, replace(facts, **change))  # type: ignore[arg-type]
+    save_checkpoint(runs[1], state, replace(facts, **change))  # type: ignore[arg-type] # fields of several types
     arguments = [*map(str, runs), "--output", str(tmp_path / output), "--data", str(coloured_folder)]
 
     assert main(arguments) == 2
