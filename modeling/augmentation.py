@@ -5,47 +5,63 @@ Strong changes of sharpness and light are rare: a network that sees little else 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-ZOOM = (0.7, 1.2)  # the side of the part that is seen, as a share of the crop's; above 1 the edges are mirrored
-STRETCH = 1.15  # how much wider than high, or higher than wide, things become at most
-SHIFT = 0.25  # how far the centre moves at most, as a share of half the side
-SHARPNESS = (-0.7, 0.5)  # below 0 towards the mean of each pixel's surroundings, above 0 away from it
-BLURRED_SIZE = 32  # that mean is of a square so large that this many are a view's side
-LIGHT = 0.25  # by what share brightness, contrast and saturation change at most
-MIXED = 0.5  # share of the images of which a part shows another image
+
+@dataclass(frozen=True, slots=True)
+class Variety:
+    """How much the views of a picture differ."""
+
+    zoom: tuple[float, float]  # the side of the part that is seen, as a share of the crop's; above 1 edges are mirrored
+    stretch: float  # how much wider than high, or higher than wide, things become at most
+    shift: float  # how far the centre moves at most, as a share of half the side
+    sharpness: tuple[float, float]  # below 0 towards the mean of each pixel's surroundings, above 0 away from it
+    light: float  # by what share brightness, contrast and saturation change at most
+    mixed: float  # share of the images of which a part shows another image
 
 
-def augment(pixels: Tensor, size: int) -> Tensor:
+VARIETIES = {
+    "full": Variety(zoom=(0.7, 1.2), stretch=1.15, shift=0.25, sharpness=(-0.7, 0.5), light=0.25, mixed=0.5),
+    # To end a training with: nearly what callers send.
+    "slight": Variety(zoom=(0.9, 1.1), stretch=1.05, shift=0.25, sharpness=(-0.2, 0.2), light=0.1, mixed=0.0),
+}
+BLURRED_SIZE = 32  # a pixel's surroundings are a square so large that this many are a view's side
+
+
+def augment(pixels: Tensor, size: int, variety: Variety) -> Tensor:
     """Draw a random view of every image from torch's global generator.
 
     Args:
         pixels: uint8 [N, H, W, 3].
         size: Height and width of the result, in pixels.
+        variety: How much the views differ.
 
     Returns:
         float32 [N, 3, size, size], 0 to 255, channels_last.
     """
-    views = _frame(pixels.permute(0, 3, 1, 2).float().contiguous(), size)
-    views = _relight(_sharpen(views)).clamp(0, 255)
+    views = _frame(pixels.permute(0, 3, 1, 2).float().contiguous(), size, variety)
+    views = _relight(_sharpen(views, variety.sharpness), variety.light).clamp(0, 255)
     return views.contiguous(memory_format=torch.channels_last)
 
 
-def mix(views: Tensor) -> tuple[Tensor, Tensor]:
+def mix(views: Tensor, mixed: float) -> tuple[Tensor, Tensor]:
     """Show a square of the image before in some of the images, so that no single part decides.
 
     Before the first image comes the last. It is CutMix (Yun et al., 2019), drawn for each image and not for the batch.
 
     Args:
         views: [N, 3, size, size].
+        mixed: The share of the images that are mixed.
 
     Returns:
         The images, of the same shape and memory format, and how much of each is still its own, float32 [N], 0 to 1.
     """
     count, size = len(views), views.shape[-1]
-    half = torch.rand(count, 1, 1, 1).sqrt() / 2 * (torch.rand(count, 1, 1, 1) < MIXED)
+    half = torch.rand(count, 1, 1, 1).sqrt() / 2 * (torch.rand(count, 1, 1, 1) < mixed)
     position = (torch.arange(size) + 0.5) / size
     rows = (position.view(1, 1, -1, 1) - torch.rand(count, 1, 1, 1)).abs() < half
     columns = (position.view(1, 1, 1, -1) - torch.rand(count, 1, 1, 1)).abs() < half
@@ -53,33 +69,33 @@ def mix(views: Tensor) -> tuple[Tensor, Tensor]:
     return torch.where(covered, views.roll(1, 0), views), 1 - covered.float().mean(dim=(1, 2, 3))
 
 
-def _frame(images: Tensor, size: int) -> Tensor:
+def _frame(images: Tensor, size: int, variety: Variety) -> Tensor:
     """Mirror, zoom, stretch and move: [N, 3, H, W] to [N, 3, size, size]."""
     count = len(images)
-    zoom = torch.empty(count).uniform_(*ZOOM)
-    stretch = STRETCH ** torch.empty(count).uniform_(-0.5, 0.5)
+    zoom = torch.empty(count).uniform_(*variety.zoom)
+    stretch = variety.stretch ** torch.empty(count).uniform_(-0.5, 0.5)
     mirror = torch.randint(0, 2, (count,)) * 2 - 1
     transform = torch.zeros(count, 2, 3)
     transform[:, 0, 0] = zoom * stretch * mirror
     transform[:, 1, 1] = zoom / stretch
-    transform[:, :, 2] = torch.empty(count, 2).uniform_(-SHIFT, SHIFT)
+    transform[:, :, 2] = torch.empty(count, 2).uniform_(-variety.shift, variety.shift)
     grid = functional.affine_grid(transform, [count, 3, size, size], align_corners=False)
     return functional.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
 
-def _sharpen(views: Tensor) -> Tensor:
+def _sharpen(views: Tensor, sharpness: tuple[float, float]) -> Tensor:
     """Blur, as by motion or poor focus, or sharpen, as cameras do."""
     size = views.shape[-1]
     coarse = functional.avg_pool2d(views, max(2, round(size / BLURRED_SIZE)), ceil_mode=True)
     surroundings = functional.interpolate(coarse, size=(size, size), mode="bilinear")
-    return views + (views - surroundings) * _mostly(0, *SHARPNESS, len(views), 1, 1, 1)
+    return views + (views - surroundings) * _mostly(0, *sharpness, len(views), 1, 1, 1)
 
 
-def _relight(views: Tensor) -> Tensor:
+def _relight(views: Tensor, light: float) -> Tensor:
     """Change saturation, contrast and brightness."""
     grey = views.mean(dim=1, keepdim=True)
     mean = grey.mean(dim=(2, 3), keepdim=True)
-    saturation, contrast, brightness = _mostly(1, 1 - LIGHT, 1 + LIGHT, 3, len(views), 1, 1, 1).unbind()
+    saturation, contrast, brightness = _mostly(1, 1 - light, 1 + light, 3, len(views), 1, 1, 1).unbind()
     views = grey + (views - grey) * saturation
     return (mean + (views - mean) * contrast) * brightness
 

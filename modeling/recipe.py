@@ -6,7 +6,9 @@ import math
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from modeling.augmentation import VARIETIES
 from modeling.command import InputError
+from modeling.stored_view import BEST_JPEG
 
 
 def _setting(default: Any, meaning: str, choices: tuple[str, ...] | None = None) -> Any:
@@ -21,6 +23,12 @@ class Recipe:
     batch_size: int = _setting(128, "images a step")
     sizes: tuple[int, ...] = _setting(
         (48, 64), "sizes at which the network sees the images, for equal shares of the run"
+    )
+    variety: str = _setting(
+        "full", "how much the views of an image differ; slight is to end a training with", tuple(VARIETIES)
+    )
+    jpeg_quality: int = _setting(
+        0, "quality of the JPEG that each view is stored as before the network sees it, as callers may do; 0: none"
     )
     learning_rate: float = _setting(3e-3, "AdamW's highest learning rate")
     warm_up: float = _setting(0.15, "share of the run over which the learning rate rises, to fall as a cosine after")
@@ -38,6 +46,7 @@ class Recipe:
             "epochs must be at least 1": self.epochs >= 1,
             "batch_size must be at least 2": self.batch_size >= 2,  # noqa: PLR2004 - batch normalisation needs a variance
             "sizes must be at least 1 each": min(self.sizes, default=0) >= 1,
+            f"jpeg_quality must be from 0 to {BEST_JPEG}": 0 <= self.jpeg_quality <= BEST_JPEG,
             "learning_rate must be at least 0 and finite": 0 <= self.learning_rate < math.inf,
             "warm_up must be in [0, 1)": 0 <= self.warm_up < 1,
             "weight_decay must be at least 0 and finite": 0 <= self.weight_decay < math.inf,

@@ -23,6 +23,8 @@ _FORMERLY = {
     "teachers": None,
     "teacher_share": 0.9,
     "teacher_temperature": 4.0,
+    "variety": "full",
+    "jpeg_quality": 0,
 }
 
 

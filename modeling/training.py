@@ -9,12 +9,13 @@ import torch
 from torch.nn import functional
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
-from modeling.augmentation import augment, mix
+from modeling.augmentation import VARIETIES, augment, mix
 from modeling.checkpoint import load_strictly
 from modeling.command import InputError
 from modeling.distillation import distillation_loss
 from modeling.kernels import quicken
 from modeling.servable import Normalisation
+from modeling.stored_view import as_jpeg
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,6 +64,7 @@ class Trainer:
         self._teachers = teachers
         self._classes = len(facts.classes)
         self._normalisation = Normalisation(facts, maximum=255)
+        self._served_size = facts.size
         self._batch_size = min(recipe.batch_size, len(labels))
         self.steps_per_epoch = len(labels) // self._batch_size
         self.steps = self.steps_per_epoch * recipe.epochs
@@ -94,7 +96,7 @@ class Trainer:
         for group in self._optimizer.param_groups:
             group["lr"] = self.recipe.learning_rate_at(self.step / self.steps)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.precision == "bf16"):
-            logits = self.network(self._normalisation(views)).float()
+            logits = self.network(self._normalisation(self._as_served(views))).float()
         loss = self._loss(logits, labels, views)
         if not loss.isfinite():
             raise InputError(f"the loss is not finite at step {self.step + 1}: give a lower --learning-rate")
@@ -132,13 +134,21 @@ class Trainer:
         return self.recipe.seed * 1_000_003 + number
 
     def _batch(self) -> tuple[Tensor, Tensor]:
-        """Return the current step's views, float32 [N, 3, size, size], 0 to 255, and labels, float32 [N, classes]."""
+        """Return the current step's views, float32 [N, 3, H, W], 0 to 255, and labels, float32 [N, classes]."""
         epoch, index = divmod(self.step, self.steps_per_epoch)
         order = torch.randperm(len(self._labels), generator=torch.Generator().manual_seed(self._seed(epoch)))
         chosen = order[index * self._batch_size :][: self._batch_size]
-        views, own = mix(augment(self._pixels[chosen], self.size))
+        variety = VARIETIES[self.recipe.variety]
+        size = min(self.size, self._served_size)
+        views, own = mix(augment(self._pixels[chosen], size, variety), variety.mixed)
         labels = functional.one_hot(self._labels[chosen], self._classes)
         return views, torch.lerp(labels.roll(1, 0).float(), labels.float(), own.unsqueeze(1))
+
+    def _as_served(self, views: Tensor) -> Tensor:
+        """Return what the network gets to see of views that callers send: [N, 3, size, size]."""
+        if self.recipe.jpeg_quality:
+            views = as_jpeg(views, self.recipe.jpeg_quality)
+        return functional.interpolate(views, size=(self.size, self.size), mode="bilinear")
 
     @torch.no_grad()
     def _update_average(self) -> None:

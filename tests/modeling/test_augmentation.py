@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from modeling import augmentation
-from modeling.augmentation import LIGHT, MIXED, SHIFT, STRETCH, ZOOM, augment, mix
+from modeling.augmentation import VARIETIES, Variety, augment, mix
+
+FULL = VARIETIES["full"]
+FRAMED = replace(FULL, sharpness=(0, 0), light=0)  # views of unchanged sharpness and light
+WHOLE = replace(FULL, zoom=(1, 1), stretch=1, shift=0)  # views of the whole image
+RELIT = replace(WHOLE, sharpness=(0, 0))
 
 
 @pytest.fixture(autouse=True)
@@ -15,31 +21,18 @@ def seed() -> None:
     torch.manual_seed(0)
 
 
-@pytest.fixture
-def only_framed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Views of unchanged sharpness and light."""
-    for name, value in (("SHARPNESS", (0, 0)), ("LIGHT", 0)):
-        monkeypatch.setattr(augmentation, name, value)
-
-
-@pytest.fixture
-def only_relit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Views of the whole image, of unchanged sharpness."""
-    for name, value in (("ZOOM", (1, 1)), ("STRETCH", 1), ("SHIFT", 0), ("SHARPNESS", (0, 0))):
-        monkeypatch.setattr(augmentation, name, value)
-
-
 def ramp(count: int, size: int = 64) -> torch.Tensor:
     """Draw images that get brighter from top to bottom, by one a pixel: uint8 [count, size, size, 3]."""
     return torch.arange(size, dtype=torch.uint8).view(1, size, 1, 1).expand(count, size, size, 3)
 
 
+@pytest.mark.parametrize("variety", VARIETIES.values(), ids=VARIETIES)
 @pytest.mark.parametrize("size", [1, 12, 40])
-def test_shape_and_range(size: int) -> None:
+def test_shape_and_range(size: int, variety: Variety) -> None:
     """Views have the size that is asked for, larger or smaller than the image, and no value that no pixel can have."""
     pixels = torch.randint(0, 256, (64, 20, 24, 3), dtype=torch.uint8)
     before = pixels.clone()
-    views = augment(pixels, size)
+    views = augment(pixels, size, variety)
 
     assert (views.shape, views.dtype) == ((64, 3, size, size), torch.float32)
     assert views.is_contiguous(memory_format=torch.channels_last)
@@ -47,77 +40,70 @@ def test_shape_and_range(size: int) -> None:
     assert torch.equal(pixels, before)
 
 
-@pytest.mark.usefixtures("only_framed")
 def test_framing_invents_no_values() -> None:
     """Moved and zoomed alone, a view has no value that is not between those of the image, also beyond its edges."""
-    views = augment(torch.randint(50, 200, (64, 20, 24, 3), dtype=torch.uint8), 12)
+    views = augment(torch.randint(50, 200, (64, 20, 24, 3), dtype=torch.uint8), 12, FRAMED)
 
     assert 50 <= views.min() <= views.max() <= 199
 
 
-@pytest.mark.usefixtures("only_framed")
 def test_views_stay_upright_and_centred() -> None:
     """Top stays top, left and right are swapped in half of the views, and none is moved far."""
-    views = augment(ramp(200), 64)[:, 0]
+    views = augment(ramp(200), 64, FRAMED)[:, 0]
     assert (views[:, 40] > views[:, 24]).all()
-    assert (views[:, 31:33].mean(dim=(1, 2)) - 31.5).abs().max() < 32 * SHIFT + 0.1
+    assert (views[:, 31:33].mean(dim=(1, 2)) - 31.5).abs().max() < 32 * FULL.shift + 0.1
 
-    views = augment(ramp(200).transpose(1, 2), 64)[:, 0]
+    views = augment(ramp(200).transpose(1, 2), 64, FRAMED)[:, 0]
     mirrored = (views[:, :, 40] < views[:, :, 24]).all(dim=1)
     assert 60 < mirrored.sum() < 140
 
 
-@pytest.mark.usefixtures("only_framed")
 def test_zoom_and_stretch() -> None:
     """A view shows a part of the image whose sides are within the limits, not the same ones for height and width."""
     both = torch.cat([ramp(200)[..., :1], ramp(200)[..., :1].transpose(1, 2), ramp(200)[..., :1]], dim=3)
-    views = augment(both, 64)
+    views = augment(both, 64, FRAMED)
     heights = (views[:, 0, 40] - views[:, 0, 24]).mean(dim=1) / 16  # as a share of the image's
     widths = (views[:, 1, :, 40] - views[:, 1, :, 24]).mean(dim=1).abs() / 16
 
     for sides in (heights, widths):
-        assert ZOOM[0] / STRETCH**0.5 - 0.01 < sides.min() < 0.8
-        assert 1.1 < sides.max() < ZOOM[1] * STRETCH**0.5 + 0.01
-    assert 1.1 < (widths / heights).max() < STRETCH + 0.01
-    assert 1 / STRETCH - 0.01 < (widths / heights).min() < 1 / 1.1
+        assert FULL.zoom[0] / FULL.stretch**0.5 - 0.01 < sides.min() < 0.8
+        assert 1.1 < sides.max() < FULL.zoom[1] * FULL.stretch**0.5 + 0.01
+    assert 1.1 < (widths / heights).max() < FULL.stretch + 0.01
+    assert 1 / FULL.stretch - 0.01 < (widths / heights).min() < 1 / 1.1
 
 
-@pytest.mark.usefixtures("only_relit")
 def test_light() -> None:
     """Brightness changes by a limited share, and the darker of two pixels stays darker."""
-    views = augment(ramp(200) + 60, 64)[:, 0]
+    views = augment(ramp(200) + 60, 64, RELIT)[:, 0]
     means = views.mean(dim=(1, 2)) / (60 + 31.5)
 
-    assert 1 - LIGHT - 0.01 < means.min() < 0.85
-    assert 1.15 < means.max() < 1 + LIGHT + 0.01
+    assert 1 - FULL.light - 0.01 < means.min() < 0.85
+    assert 1.15 < means.max() < 1 + FULL.light + 0.01
     assert (views[:, 40:, 5:59].mean(dim=(1, 2)) > views[:, :24, 5:59].mean(dim=(1, 2))).all()
 
 
-@pytest.mark.usefixtures("only_relit")
 def test_saturation() -> None:
     """Colours become paler or stronger, but never others; grey stays grey."""
     orange = torch.tensor([160, 110, 60], dtype=torch.uint8).expand(200, 8, 8, 3)
-    red, green, blue = augment(orange, 8).mean(dim=(2, 3)).unbind(dim=1)
+    red, green, blue = augment(orange, 8, RELIT).mean(dim=(2, 3)).unbind(dim=1)
     strength = (red - blue) / green / (100 / 110)
 
-    assert (1 - LIGHT) ** 2 <= strength.min() < 0.8  # a change of contrast adds to that of saturation
-    assert 1.2 < strength.max() <= (1 + LIGHT) ** 2
+    assert (1 - FULL.light) ** 2 <= strength.min() < 0.8  # a change of contrast adds to that of saturation
+    assert 1.2 < strength.max() <= (1 + FULL.light) ** 2
     torch.testing.assert_close(red - green, green - blue, rtol=0, atol=1e-3)
-    grey = augment(torch.full((20, 8, 8, 3), 90, dtype=torch.uint8), 8)
+    grey = augment(torch.full((20, 8, 8, 3), 90, dtype=torch.uint8), 8, RELIT)
     torch.testing.assert_close(grey[:, 0], grey[:, 2])
 
 
 @pytest.mark.parametrize("size", [32, 48, 63, 64, 96])
-def test_sharpness(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sharpness(size: int) -> None:
     """Below 0 an edge becomes softer, above 0 harder, whatever the size of the views."""
-    for name, value in (("ZOOM", (1, 1)), ("STRETCH", 1), ("SHIFT", 0), ("LIGHT", 0)):
-        monkeypatch.setattr(augmentation, name, value)
     edge = torch.full((50, size, size, 3), 60, dtype=torch.uint8)
     edge[:, :, 9:] = 160
     steepest = {}
     for sharpness in (-0.7, 0.0, 0.5):
-        monkeypatch.setattr(augmentation, "SHARPNESS", (sharpness, sharpness))
-        softest_and_hardest = augment(edge, size)[:, 0].diff(dim=2).abs().amax(dim=(1, 2)).aminmax()
+        variety = replace(WHOLE, sharpness=(sharpness, sharpness), light=0)
+        softest_and_hardest = augment(edge, size, variety)[:, 0].diff(dim=2).abs().amax(dim=(1, 2)).aminmax()
         steepest[sharpness] = softest_and_hardest.min if sharpness < 0 else softest_and_hardest.max
 
     assert steepest[-0.7] < 90
@@ -129,7 +115,7 @@ def test_mix() -> None:
     """The due share of the images has one square of the image before, and each image's own share is told."""
     images = torch.arange(400.0).view(400, 1, 1, 1).expand(400, 3, 32, 32).contiguous(memory_format=torch.channels_last)
     before = images.clone()
-    mixed, own = mix(images)
+    mixed, own = mix(images, FULL.mixed)
     foreign = (mixed != images).all(dim=1)  # [N, H, W]
     heights, widths = foreign.any(dim=2).sum(dim=1), foreign.any(dim=1).sum(dim=1)
 
@@ -138,8 +124,21 @@ def test_mix() -> None:
     assert torch.equal(torch.where(foreign[:, None], images.roll(1, 0), images), mixed)
     assert torch.equal(foreign.sum(dim=(1, 2)), heights * widths)
     torch.testing.assert_close(own, 1 - foreign.float().mean(dim=(1, 2)))
-    assert abs((own < 1).float().mean() - MIXED) < 0.1
+    assert abs((own < 1).float().mean() - FULL.mixed) < 0.1
     assert own.min() < 0.3
+
+
+def test_slight_variety() -> None:
+    """Where nothing is moved, slightly different views are much nearer to the image, and none of them is mixed."""
+    image = ramp(200)[:, None, :, :, 0]  # symmetrical, or half of the views would be mirrored
+    distances = {
+        name: (augment(ramp(200), 64, replace(variety, shift=0)) - image).abs().mean()
+        for name, variety in VARIETIES.items()
+    }
+    _, own = mix(torch.zeros(200, 3, 8, 8), VARIETIES["slight"].mixed)
+
+    assert distances["slight"] < distances["full"] / 2
+    assert (own == 1).all()
 
 
 def test_seed_decides() -> None:
@@ -148,7 +147,7 @@ def test_seed_decides() -> None:
     views = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
-        views.append(augment(pixels, 16))
+        views.append(augment(pixels, 16, FULL))
 
     assert torch.equal(views[0], views[1])
     assert not torch.equal(views[0], views[2])

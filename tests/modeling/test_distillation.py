@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from torch import nn
+    from torch import Tensor, nn
 
 CLASSES = ("a", "b", "c")
 FACTS = ModelFacts(CLASSES, size=16, width=0.1, enlargement=2, temperature=0.5)
@@ -87,6 +87,21 @@ def test_loss() -> None:
     right = functional.softmax(taught / 2, dim=1)
     expected = (right * (right.log() - functional.log_softmax(logits / 2, dim=1))).sum() / 4 * 2**2
     assert distillation_loss(logits, taught, 2.0).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_teachers_see_what_jpeg_loses(teacher: tuple[str, Servable], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Teachers are asked about a view before it is stored as JPEG, so that they can teach to see past the loss."""
+    monkeypatch.setattr("modeling.training.augment", lambda pixels, *_: pixels.permute(0, 3, 1, 2).float())
+    pixels = torch.randint(0, 256, (1, 16, 16, 3), dtype=torch.uint8).expand(4, 16, 16, 3)
+    teachers = Teachers([teacher[0]], CLASSES, Precision.FP32)
+    seen: list[Tensor] = []
+    answer = teachers.logits
+    monkeypatch.setattr(teachers, "logits", lambda views: (seen.append(views), answer(views))[1])
+    recipe = Recipe(epochs=1, batch_size=4, sizes=(32,), variety="slight", jpeg_quality=20)
+
+    Trainer(FACTS, pixels, torch.zeros(4).long(), recipe, teachers=teachers).train_step()
+
+    assert torch.equal(seen[0], pixels.permute(0, 3, 1, 2).float())
 
 
 def test_learning_from_teachers(teacher: tuple[str, Servable]) -> None:

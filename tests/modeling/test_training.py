@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from statistics import median
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
+from torch.nn import functional
 
 from modeling.command import InputError
 from modeling.evaluation import top_k_accuracy
@@ -52,7 +56,7 @@ def test_learning(facts: ModelFacts, colours: tuple[Tensor, Tensor]) -> None:
 
 def test_mixed_labels(facts: ModelFacts, colours: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
     """An image is learnt as what it shows: where it shows nothing but the image before, as that one's class."""
-    monkeypatch.setattr("modeling.training.mix", lambda images: (images.roll(1, 0), torch.zeros(len(images))))
+    monkeypatch.setattr("modeling.training.mix", lambda images, _: (images.roll(1, 0), torch.zeros(len(images))))
     trainer = Trainer(facts, *colours, replace(RECIPE, epochs=60, batch_size=12, learning_rate=0.03))
     finish(trainer)
 
@@ -66,6 +70,7 @@ def test_mixed_labels(facts: ModelFacts, colours: tuple[Tensor, Tensor], monkeyp
         (1, RECIPE),
         (4, RECIPE),
         (9, RECIPE),
+        (4, replace(RECIPE, variety="slight", jpeg_quality=50)),
         pytest.param(4, replace(RECIPE, kernels="own", precision="bf16"), marks=NEEDS_A_COMPILER),
     ],
 )
@@ -145,6 +150,25 @@ def test_sizes() -> None:
     assert [recipe.size_at(progress) for progress in (0, 0.33, 0.34, 0.66, 0.67, 0.999)] == [32, 32, 48, 48, 64, 64]
 
 
+def test_views_as_served(facts: ModelFacts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network sees a view as if a caller had stored it as JPEG and a server had enlarged it."""
+    monkeypatch.setattr("modeling.training.augment", lambda pixels, *_: pixels.permute(0, 3, 1, 2).float())
+    image = torch.randint(0, 256, (16, 16, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    recipe = Recipe(epochs=1, batch_size=4, sizes=(32,), variety="slight", jpeg_quality=20)
+    trainer = Trainer(replace(facts, size=16, enlargement=2), image.expand(4, 16, 16, 3), torch.zeros(4).long(), recipe)
+    seen: list[Tensor] = []
+    trainer.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+
+    trainer.train_step()
+
+    buffer = io.BytesIO()
+    Image.fromarray(image.numpy()).save(buffer, "JPEG", quality=20)
+    stored = torch.from_numpy(np.array(Image.open(buffer))).permute(2, 0, 1)[None] / 255
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (facts.mean, facts.std))
+    expected = functional.interpolate((stored - mean) / std, scale_factor=2, mode="bilinear")
+    torch.testing.assert_close(seen[0], expected.expand(4, 3, 32, 32), rtol=1e-4, atol=1e-4)
+
+
 def test_few_images(facts: ModelFacts, colours: tuple[Tensor, Tensor]) -> None:
     """Fewer images than a batch holds are one batch."""
     pixels, labels = colours
@@ -166,6 +190,8 @@ def test_few_images(facts: ModelFacts, colours: tuple[Tensor, Tensor]) -> None:
         {"warm_up": 1.0},
         {"average_decay": -1},
         {"precision": "int8"},
+        {"variety": "none"},
+        {"jpeg_quality": 96},
     ],
 )
 def test_impossible_recipes(wrong: dict[str, object]) -> None:
