@@ -66,6 +66,10 @@ class AsyncConnection:
                 advance = partial(steps.send, await self._take(step, deadline - time.monotonic(), stream))
             except grpc.RpcError as error:
                 advance = partial(steps.throw, from_rpc_error(error))
+            except asyncio.CancelledError:
+                if not self._closed or _is_being_cancelled():
+                    raise
+                advance = partial(steps.throw, RequestCancelled("the client is closed"))
             except Exception as error:  # noqa: BLE001 - the conversation decides what it means
                 # gRPC's own exception for the use of a closed channel is a bare ValueError or UsageError.
                 advance = partial(steps.throw, RequestCancelled("the client is closed") if self._closed else error)
@@ -82,3 +86,9 @@ class AsyncConnection:
             return await stream.ask(step.request, timeout_seconds)
         call = self._methods[step.method]
         return await call(step.request, timeout=timeout_seconds, wait_for_ready=step.wait_for_ready)
+
+
+def _is_being_cancelled() -> bool:
+    """Tell whether it is the task that somebody cancelled, and not what it waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from client.classifier import Classifier
+from client.credentials import credentials
 from client.image_files import STANDARD_INPUT, find_images
 from client.progress import progress
 from client.results import ImageFailure
@@ -26,16 +27,15 @@ _WIDEST_FILE = 40
 
 def run(options: argparse.Namespace) -> int:
     """Classifies `options.images`, prints each result as it comes, and returns the exit code."""
-    files = list(find_images(options.images))
-    if not files:
-        print(f"no image in {', '.join(map(printable, options.images))}", file=sys.stderr)
-        return 2
+    files = find_images(options.images)
     report = _json_reporter(options) if options.json else _text_reporter(files)
     failed = 0
-    with Classifier(options.url, options.model, options.version, options.timeout) as classifier:
+    with Classifier(options.url, options.model, options.version, options.timeout, credentials(options)) as classifier:
         classifier.ping()
         results = classifier.classify_many(map(_open, files), options.top_k, concurrency=options.concurrency)
-        with progress("classifying", len(files)) as advance:
+        # On a terminal a bar would fold lines that are as long as these.
+        silent = options.json and sys.stdout.isatty()
+        with progress("classifying", 1 if silent else len(files)) as advance:
             for file, result in zip(files, results, strict=True):
                 report(file, result)
                 advance()
@@ -46,7 +46,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _open(file: str) -> Image:
-    return sys.stdin.buffer if file == STANDARD_INPUT else file
+    # Read here and not where images are: who writes it may take longer than an answer may, and be interrupted.
+    return sys.stdin.buffer.read() if file == STANDARD_INPUT else file
 
 
 def _json_reporter(options: argparse.Namespace) -> Callable[[str, Result], None]:

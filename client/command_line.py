@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
+import re
 import signal
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from client import classify_command, evaluate_command, status_command
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
     _Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - it has no other name
 
+_SCHEMES = ("dns:", "ipv4:", "ipv6:", "unix:", "unix-abstract:", "vsock:", "xds:")  # gRPC's
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_UNREACHABLE = 3
@@ -29,7 +33,7 @@ _EXIT_CODES = """\
 exit codes:
   0  all went well
   1  an image failed, or the server refused the work
-  2  the command line makes no sense, there is no image, or labels do not fit
+  2  wrong usage, there is no image, or labels do not fit
   3  the server could not be reached
 """
 
@@ -38,9 +42,12 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """Runs one command and returns its exit code."""
     options = _parser(environment.get("COORDSERVE_URL") or DEFAULT_URL).parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command
+    if isinstance(sys.stdout, io.TextIOWrapper):  # and not closed
+        sys.stdout.reconfigure(errors="backslashreplace")  # labels and names have letters that a terminal may lack
     try:
         code = command(options)
-        sys.stdout.flush()  # here a reader that has left, or a full disk, is still told as what it is
+        if sys.stdout:
+            sys.stdout.flush()  # here a reader that has left, or a full disk, is still told as what it is
     except ServerUnreachable as error:
         code = _complain(f"cannot reach the server at {options.url}: {error}", EXIT_UNREACHABLE)
     except ClientError as error:
@@ -90,6 +97,13 @@ def _parser(url: str) -> argparse.ArgumentParser:
         default=DEFAULT_TIMEOUT_SECONDS,
         metavar="SECONDS",
         help=f"how long to wait for each answer (default {DEFAULT_TIMEOUT_SECONDS:g})",
+    )
+    group.add_argument("--tls", action="store_true", help="it, or a proxy in front of it, speaks TLS")
+    group.add_argument(
+        "--ca",
+        type=Path,
+        metavar="FILE",
+        help="the same, with a certificate that those in this PEM file vouch for (default: gRPC's own)",
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     model = _model_options()
@@ -176,8 +190,9 @@ def _add_status(commands: _Commands, *parents: argparse.ArgumentParser) -> None:
 
 
 def _address(text: str) -> str:
-    if not text or text.startswith(("http:", "https:")):
-        raise argparse.ArgumentTypeError(f"'{text}' is no gRPC address; it is HOST:PORT alone")
+    # Without a port gRPC takes 443, which is hardly ever meant.
+    if text.startswith(("http:", "https:")) or not (text.startswith(_SCHEMES) or re.fullmatch(r".+:[0-9]+", text)):
+        raise argparse.ArgumentTypeError(f"'{printable(text)}' is no gRPC address; it is HOST:PORT")
     return _text(text)
 
 

@@ -11,10 +11,10 @@ from tritonclient.grpc import service_pb2
 from client.errors import ClientError, DeadlineExceeded, RequestCancelled, ServerUnreachable, Unimplemented
 from client.images import file_name, read_image
 from client.model_status import ServerStatus, read_status
-from client.native import classify_request, read_classification
+from client.native import classify_request, read_classification, request_error
 from client.open_inference import OpenInference
 from client.results import Classification, ImageFailure, Result, require_classification
-from client.steps import Rpc, Send, Steps, Work, once, repeatable
+from client.steps import RESTARTING, Rpc, Send, Steps, Work, once, past_a_restart, repeatable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,8 +48,14 @@ class Conversation:
             return 1
         return max(1, min(interface.max_batch_size, concurrency // 2))  # one half is computed, the other decoded
 
-    def classify(self, image: Image, top_k: int, request_id: str = "") -> Steps[Classification]:
+    def classify(self, image: Image, top_k: int, request_id: str = "", send: Send = once) -> Steps[Classification]:
         """Classifies one image.
+
+        Args:
+            image: Its encoded bytes, the path of its file, or a binary file object.
+            top_k: How many classes to return.
+            request_id: Any text of the caller's.
+            send: How to ask our own service.
 
         Raises:
             ClientError: No classes, for the reason that the error's class tells.
@@ -58,7 +64,7 @@ class Conversation:
         if self._native is not False:
             image = yield from _read(image)  # once: a file object has nothing more to give
             try:
-                return (yield from self._classify_native(image, name, top_k, request_id))
+                return (yield from self._classify_native(image, name, top_k, request_id, send))
             except Unimplemented:
                 if self._native:
                     raise
@@ -114,7 +120,7 @@ class Conversation:
         if self._native:
             encoded = yield from _read(image)
             return (yield from self._classify_native(encoded, file_name(image), top_k, send=self._ask_in_stream))
-        return (yield from self.classify(image, top_k))
+        return (yield from self.classify(image, top_k, send=past_a_restart))
 
     def _classify_native(
         self, encoded: bytes, file: str | None, top_k: int, request_id: str = "", send: Send = once
@@ -128,7 +134,9 @@ class Conversation:
         """Asks in the stream, and alone if that breaks: it may be another image that the server could not bear."""
         if self._streams:
             try:
-                return (yield replace(rpc, method="ClassifyStream"))
+                response = yield replace(rpc, method="ClassifyStream")
+                if not isinstance(request_error(response), RESTARTING):
+                    return response
             except DeadlineExceeded:
                 raise
             except Unimplemented:

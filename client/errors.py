@@ -3,6 +3,7 @@
     ClientError
     ├── ServerUnreachable    nobody answers at this address, or the connection broke
     ├── ServerNotReady       the server answers that it, or the model, cannot work now
+    │   ├── ModelLoading     the model is being loaded, or replaced by another version
     │   └── ServerStopping   the server takes no more requests, since it is about to end
     ├── Overloaded           the server refused the work because it has too much
     ├── DeadlineExceeded     the answer did not come, or could not have come, in time
@@ -39,6 +40,10 @@ class ServerUnreachable(ClientError):  # noqa: N818 - names say what happened; t
 
 class ServerNotReady(ClientError):  # noqa: N818
     """The server is there, but it or the model cannot work now."""
+
+
+class ModelLoading(ServerNotReady):
+    """The model is being loaded, or replaced by another version; soon it can work."""
 
 
 class ServerStopping(ServerNotReady):
@@ -112,6 +117,7 @@ _BY_CODE: dict[int, type[ClientError]] = {
 _UNAVAILABLE_TEXTS: tuple[tuple[re.Pattern[str], type[ClientError]], ...] = (
     (re.compile(r"maximum queue size|timeout expired", re.IGNORECASE), Overloaded),
     (re.compile(r"is stopping|shutting down", re.IGNORECASE), ServerStopping),
+    (re.compile(r"being (un)?loaded"), ModelLoading),
     (re.compile(r"not (at )?ready", re.IGNORECASE), ServerNotReady),
 )
 _TOO_LARGE = "message larger than max"  # gRPC's own text, which comes with the code of a server that has too much to do

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from client.arguments import MOST_COUNT
 from client.classifier import Classifier
+from client.credentials import credentials
 from client.errors import ServerError
 from client.progress import progress
 from client.results import Classification, ImageFailure
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
 
     from client.results import Result
 
-_EVERY_CLASS = 2**31 - 1  # servers answer with as many as there are
 _MOST_FAILURES_SHOWN = 10
 
 
@@ -78,16 +79,17 @@ def _ask(options: argparse.Namespace, images: Sequence[Path | bytes]) -> Iterato
     """Yields a result for each image; the first that is no failure has all classes of the model."""
     rest = iter(images)
     first: Result | None = None
-    with Classifier(options.url, options.model, options.version, options.timeout) as classifier:
+    secured = credentials(options)
+    with Classifier(options.url, options.model, options.version, options.timeout, secured) as classifier:
         classifier.ping()
         for image in rest:
-            (first,) = classifier.classify_many([image], _EVERY_CLASS)
+            (first,) = classifier.classify_many([image], MOST_COUNT)  # servers answer with as many as there are
             yield first
             if isinstance(first, Classification):
                 break
     if isinstance(first, Classification):
         # From here on by its version, so that a model that is reloaded meanwhile is not measured half.
-        with Classifier(options.url, first.model, first.version, options.timeout) as classifier:
+        with Classifier(options.url, first.model, first.version, options.timeout, secured) as classifier:
             yield from classifier.classify_many(rest, MOST_RANKED, concurrency=options.concurrency)
 
 

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from imaging import image_files
+from imaging.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -13,17 +14,25 @@ if TYPE_CHECKING:
 STANDARD_INPUT = "-"
 
 
-def find_images(arguments: Iterable[str]) -> Iterator[str]:
-    """Yields the path of each image, in the order of the arguments.
+def find_images(arguments: Iterable[str]) -> list[str]:
+    """Returns the path of each image, in the order of the arguments.
 
     A directory stands for the images below it, as `imaging.image_files` finds them; a directory that cannot be searched
     stands for itself, and so does everything else.
+
+    Raises:
+        InputError: There is no image in a directory.
     """
+    found: list[str] = []
     for argument in arguments:
         if os.path.isdir(argument):  # noqa: PTH112 - paths stay exactly as they were given
-            yield from _search(argument)
+            images = list(_search(argument))
+            if not images:
+                raise InputError(f"no image in {argument}")
+            found += images
         else:
-            yield argument
+            found.append(argument)
+    return found
 
 
 def _search(directory: str) -> Iterator[str]:

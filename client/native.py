@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from client.errors import ServerError, from_status
+from client.errors import ClientError, ServerError, from_status
 from client.results import Class, Classification, Timing
 from proto import classifier_pb2
 
@@ -16,14 +16,19 @@ def classify_request(
     )
 
 
+def request_error(response: classifier_pb2.ClassifyResponse) -> ClientError | None:
+    """Returns why the request failed as a whole, or None if it did not."""
+    return from_status(response.error.code, response.error.message) if response.HasField("error") else None
+
+
 def read_classification(response: classifier_pb2.ClassifyResponse, file: str | None) -> Classification:
     """Reads the answer to a request for one image.
 
     Raises:
         ClientError: The answer is that the request, or its image, failed.
     """
-    if response.HasField("error"):
-        raise from_status(response.error.code, response.error.message)
+    if error := request_error(response):
+        raise error
     if len(response.results) != 1:
         raise ServerError(f"the server answered one image with {len(response.results)} results")
     result = response.results[0]

@@ -137,7 +137,7 @@ def _only_classifier(version: str) -> Steps[ModelInterface]:
         return (yield from _interface_of(names[0], version))
     found = []
     for name in names:
-        with contextlib.suppress(UnsupportedModel):
+        with contextlib.suppress(UnsupportedModel, ModelNotFound):  # not every model has the version that is asked for
             found.append((yield from _interface_of(name, version)))
     if len(found) > 1:
         raise ModelNotFound(f"name a model; the server has several: {', '.join(each.model for each in found)}")

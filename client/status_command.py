@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from client.classifier import Classifier
+from client.credentials import credentials
 from client.text import printable
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ _WIDTH_OFF_TERMINAL = 250  # no wrapping where a program or a file reads
 
 def run(options: argparse.Namespace) -> int:
     """Prints the status of the server at `options.url` and returns the exit code."""
-    with Classifier(options.url, timeout_seconds=options.timeout) as classifier:
+    with Classifier(options.url, timeout_seconds=options.timeout, credentials=credentials(options)) as classifier:
         classifier.ping()
         status = classifier.status()
     if options.json:

@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
-from client.errors import DeadlineExceeded, RequestCancelled, ServerStopping, ServerUnreachable
+from client.errors import DeadlineExceeded, ModelLoading, RequestCancelled, ServerStopping, ServerUnreachable
 
-_STOPPING_SECONDS = 0.1  # between two questions to a server that is about to end
+RESTARTING = (ServerStopping, ModelLoading)
+_RESTART_SECONDS = 0.1  # between two questions to a server that ends, or begins
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,38 +54,46 @@ def once(rpc: Rpc) -> Steps[Any]:
     return (yield rpc)
 
 
-def repeatable(rpc: Rpc) -> Steps[Any]:
-    """Sends `rpc`, and once more when the connection broke under it: classifying an image twice harms nobody.
+def past_a_restart(rpc: Rpc) -> Steps[Any]:
+    """Sends `rpc`, and again while the server says that it is about to end, or still loads the model.
 
-    The second time waits for a server that is being restarted, up to the deadline. A server that says that it is
-    stopping has not begun, and is asked until another one has taken its place.
+    Raises:
+        ServerStopping: No other server came in time.
+        ModelLoading: The model was not loaded in time.
+        ClientError: Any other failure of the call.
+    """
+    try:
+        return (yield rpc)
+    except RESTARTING as error:
+        restarting = error
+    while True:
+        yield Work(partial(time.sleep, _RESTART_SECONDS))
+        try:
+            return (yield replace(rpc, wait_for_ready=True))
+        except RESTARTING as error:
+            restarting = error
+        except DeadlineExceeded:
+            raise restarting from None
+
+
+def repeatable(rpc: Rpc) -> Steps[Any]:
+    """Sends `rpc` as `past_a_restart`, and once more when the connection broke under it.
+
+    Classifying an image twice harms nobody. The second time waits for a server to come back, up to the deadline.
 
     Raises:
         ServerUnreachable: The connection broke and did not come back in time.
         ServerStopping: No other server came in time.
+        ModelLoading: The model was not loaded in time.
         ClientError: Any other failure of the call.
     """
     again = replace(rpc, wait_for_ready=True)
     try:
-        return (yield from _past_stopping(rpc))
+        return (yield from past_a_restart(rpc))
     except ServerUnreachable as broken:
         try:
-            return (yield from _past_stopping(again))
+            return (yield from past_a_restart(again))
         except DeadlineExceeded:
             raise broken from None
     except RequestCancelled:
-        return (yield from _past_stopping(again))
-
-
-def _past_stopping(rpc: Rpc) -> Steps[Any]:
-    try:
-        return (yield rpc)
-    except ServerStopping as stopping:
-        while True:
-            yield Work(partial(time.sleep, _STOPPING_SECONDS))
-            try:
-                return (yield replace(rpc, wait_for_ready=True))
-            except ServerStopping:
-                continue
-            except DeadlineExceeded:
-                raise stopping from None
+        return (yield from past_a_restart(again))

@@ -3,6 +3,7 @@
 # ruff: noqa: T201 - a command's output
 from __future__ import annotations
 
+import argparse
 import contextlib
 import re
 import shutil
@@ -32,17 +33,18 @@ _READY_SECONDS = 120.0
 
 def main() -> int:
     """Run everything against a server of its own; the exit status is 0 when all of it worked."""
-    repository = sys.argv[1] if len(sys.argv) > 1 else "model_repository"
+    options = _parser().parse_args()
+    repository, model = options.repository, ("--model", options.model)
     with tempfile.TemporaryDirectory() as directory, _server(repository) as address:
         photographs = _copy_photographs(Path(directory))
         print(f"\nServing {repository} on {address}. {photographs} photographs, and what the model takes them for:\n")
-        _command("client", "classify", ".", "--url", address, "--top-k", "3", directory=directory)
+        _command("client", "classify", ".", "--url", address, "--top-k", "3", *model, directory=directory)
         print("\nEighteen seconds of load, 60 requests a second, arriving as independent callers' do:\n")
         # Enough requests to speak of a 99th percentile.
         load = ("--rate", "60", "--duration", "18s", "--warm-up", "5s", "--no-calibration")
         # 1 and 3: the machine was too slow or too busy for a verdict, which is none of the demo's business.
         _command(
-            *("loadtest", "run", "poisson", "--images", ".", "--url", address, *load),
+            *("loadtest", "run", "poisson", "--images", ".", "--url", address, *model, *load),
             directory=directory,
             fine=(0, 1, 3),
         )
@@ -50,6 +52,13 @@ def main() -> int:
         _command("client", "status", "--url", address, directory=directory)
     print("\nAll done. `make serve` keeps a server running; README.md tells what to do with it.")
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m loadtest.demo", description=__doc__)
+    parser.add_argument("repository", nargs="?", default="model_repository", help="the models to serve")
+    parser.add_argument("--model", default="ca_mobilenetv2", help="which of them to ask (default: %(default)s)")
+    return parser
 
 
 def _copy_photographs(directory: Path) -> int:
@@ -67,17 +76,18 @@ def _server(repository: str) -> Iterator[str]:
     command = [sys.executable, "-m", "server", "--model-repository", repository, "--grpc-port", "0"]
     command += ["--metrics-port", "0", "--lame-duck-seconds", "0", "--log-format", "text"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own server
+        lines = cast("TextIO", process.stderr)
+        # Somebody must go on reading, or the server would block on its log.
+        reader = threading.Thread(target=lambda: sys.stderr.writelines(lines))
         try:
-            lines = cast("TextIO", process.stderr)
             address = _address(lines)
-            # Somebody must go on reading, or the server would block on its log.
-            reader = threading.Thread(target=lambda: sys.stderr.writelines(lines))
             reader.start()
             _wait_until_ready(address)
             yield address
         finally:
             process.terminate()
-            reader.join()
+            if reader.ident:
+                reader.join()
 
 
 def _address(lines: TextIO) -> str:

@@ -61,7 +61,8 @@ class ClassifierServicer:
     def ClassifyStream(self, request_iterator, context):
         """Bulk work: one response for each request, in the order of the requests. The server reads ahead only as far as it
         can keep its model instances busy, so HTTP/2 flow control slows down a sender that is faster than the model. A
-        request that fails as a whole is answered with `ClassifyResponse.error` and the stream goes on.
+        request that fails as a whole is answered with `ClassifyResponse.error` and the stream goes on; a message that is too
+        large or no request, and a server that stops, end it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

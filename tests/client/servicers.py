@@ -135,7 +135,12 @@ class PlainServicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ign
 
 
 @contextmanager
-def serving(*servicers: NativeServicer | PlainServicer, address: str = "127.0.0.1:0", **options: int) -> Iterator[str]:
+def serving(
+    *servicers: NativeServicer | PlainServicer,
+    address: str = "127.0.0.1:0",
+    credentials: grpc.ServerCredentials | None = None,
+    **options: int,
+) -> Iterator[str]:
     """Serves until the end of the block and gives the address; `options` are gRPC's, with _ for the first dot."""
     channel_options = [(f"grpc.{name}", value) for name, value in options.items()]
     with ThreadPoolExecutor(32) as pool:
@@ -145,7 +150,7 @@ def serving(*servicers: NativeServicer | PlainServicer, address: str = "127.0.0.
                 classifier_pb2_grpc.add_ClassifierServicer_to_server(servicer, server)
             else:
                 service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, server)
-        port = server.add_insecure_port(address)
+        port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
         server.start()
         try:
             yield f"127.0.0.1:{port}"

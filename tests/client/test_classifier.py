@@ -26,7 +26,7 @@ from client import (
     status,
 )
 from tests.client.conftest import NOBODY, best
-from tests.client.servicers import NativeServicer, PlainServicer, serving
+from tests.client.servicers import Gate, NativeServicer, PlainServicer, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -264,6 +264,29 @@ async def test_closed_clients_say_so(photos: list[bytes]) -> None:
             await async_classifier.classify(photos[0])
         with pytest.raises(RequestCancelled, match="closed"):
             await async_classifier.ping()
+
+
+@pytest.mark.parametrize("many", [False, True])
+async def test_closing_tells_who_waits(photos: list[bytes], many: bool) -> None:  # noqa: FBT001 - a case of the test
+    """Who waits when the client is closed gets an error of the client's; a task that is cancelled is cancelled."""
+    gate = Gate()
+    with serving(NativeServicer(on_request=lambda *_: gate.wait())) as url, gate:
+        classifier = AsyncClassifier(url, timeout_seconds=100)
+
+        async def classify() -> None:
+            if many:
+                await anext(classifier.classify_many(photos))
+            else:
+                await classifier.classify(photos[0])
+
+        waiting, given_up = (asyncio.create_task(classify()) for _ in range(2))
+        await asyncio.to_thread(gate.reached.wait)
+        given_up.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await given_up
+        await classifier.close()
+        with pytest.raises(RequestCancelled, match="closed"):
+            await waiting
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -141,6 +142,8 @@ def test_names_that_a_terminal_would_obey_are_escaped(
         ["status", "x.jpg"],
         ["status", "--url", ""],
         ["status", "--url", "http://127.0.0.1:8001"],
+        ["status", "--url", "127.0.0.1"],
+        ["status", "--url", "localhost:port"],
     ],
 )
 def test_senseless_command_lines_exit_2(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:
@@ -245,6 +248,64 @@ def test_bar_is_shown_on_a_terminal_and_results_stay_clean(url: str, folder: Pat
     assert "3/3" in shown
     assert [line.split()[-1] for line in result.stdout.decode().splitlines()] == ["leaf", "red", "café"]
     assert b"\x1b" not in result.stdout
+
+
+def test_json_on_a_terminal_stays_a_line(url: str, tmp_path: Path, photos: list[bytes]) -> None:
+    """Lines that are longer than the terminal is wide are not folded: programs read them from there, too."""
+    for number in range(2):
+        (tmp_path / f"{'long' * 40}{number}.png").write_bytes(photos[0])
+    terminal, end = os.openpty()
+    try:
+        command = [*COMMAND, "classify", "--json", str(tmp_path), "--url", url]
+        subprocess.run(command, cwd=ROOT, stdout=end, stderr=end, env={**os.environ, "TERM": "xterm"}, check=True)
+        shown = os.read(terminal, 100_000).decode()
+    finally:
+        os.close(end)
+        os.close(terminal)
+
+    assert [json.loads(line)["error"] for line in shown.splitlines()] == [None, None]
+
+
+def test_output_that_lacks_letters(url: str, photos: list[bytes]) -> None:
+    """What a terminal's encoding lacks is shown as escapes."""
+    command = [*COMMAND, "classify", "-", "--url", url, "--top-k", "1"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    result = subprocess.run(command, cwd=ROOT, input=photos[2], env=environment, capture_output=True, check=True)
+
+    assert result.stdout.endswith(rb"bleu caf\xe9" + b"\n")
+    assert result.stderr == b""
+
+
+def test_closed_output(url: str, folder: Path) -> None:
+    """A command whose output nobody wants still tells by its exit code."""
+    command = shlex.join([*COMMAND, "classify", str(folder), "--url", url])
+    result = subprocess.run(f"{command} >&-", cwd=ROOT, shell=True, capture_output=True, check=False)  # noqa: S602 - a shell closes it
+
+    assert (result.returncode, result.stderr) == (0, b"")
+
+
+def test_standard_input_may_take_longer_than_an_answer(url: str, photos: list[bytes]) -> None:
+    """The time for the answer begins when the image is there."""
+    command = [*COMMAND, "classify", "-", "--url", url, "--timeout", "1", "--top-k", "1"]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(3)  # it waits for the image for as long as it takes
+        out, _ = process.communicate(photos[0])
+
+    assert process.returncode == 0
+    assert out.endswith(b"red\n")
+
+
+def test_ctrl_c_while_standard_input_is_awaited(url: str, folder: Path) -> None:
+    """It ends the command then, too."""
+    command = [*COMMAND, "classify", "--json", str(folder / "red.png"), "-", "--concurrency", "1", "--url", url]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        process.stdout.readline()  # the first image is done
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 128 + signal.SIGINT
 
 
 def test_reader_that_leaves_ends_the_command_quietly(url: str, folder: Path) -> None:

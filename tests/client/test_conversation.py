@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
 
 import pytest
 
-from client import DeadlineExceeded, InvalidImage, ServerUnreachable, Unimplemented
+from client import DeadlineExceeded, InvalidImage, ModelLoading, ServerUnreachable, Unimplemented
 from client.conversation import Conversation
 from client.steps import Rpc, Step, Steps, Work
 from proto.classifier_pb2 import Class, ClassifyResponse, Error, ImageResult
@@ -64,6 +65,19 @@ def test_our_service_does_not_turn_into_the_plain_protocol() -> None:
     """Once settled, UNIMPLEMENTED is an answer about the request."""
     with pytest.raises(Unimplemented):
         methods(settled().classify(b"", 1), Unimplemented("not this model"))
+
+
+def test_bulk_work_waits_for_a_model_that_is_being_loaded() -> None:
+    """Before the first image, and in the stream, whose answer it is then; a single image is told at once."""
+    loading = ClassifyResponse(error=Error(code=14, message="'m' has no available versions: it is being loaded"))
+    first = Conversation("m", "").classify_batch([b""], 1)
+    next(first)
+    assert isinstance(first.throw(ModelLoading("it is being loaded")), Work)
+    assert next(first) == Rpc("Classify", mock.ANY, wait_for_ready=True)
+
+    assert methods(settled().classify_batch([b""], 1), loading, ANSWER) == ["ClassifyStream", "Classify"]
+    with pytest.raises(ModelLoading):
+        methods(settled().classify(b"", 1), loading)
 
 
 def test_bulk_work_streams_and_falls_back_to_single_calls() -> None:

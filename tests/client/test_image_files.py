@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from client.image_files import find_images
+from imaging.errors import InputError
 
 
 def test_directory_stands_for_its_images_sorted(folder: Path) -> None:
@@ -24,9 +27,13 @@ def test_arguments_keep_their_order_and_files_need_no_suffix(folder: Path) -> No
     assert list(find_images(arguments)) == [*arguments[:3], str(folder / "a" / "blue.webp")]
 
 
-def test_empty_directory_has_no_images(tmp_path: Path) -> None:
-    """Nothing is found where nothing is."""
-    assert list(find_images([str(tmp_path)])) == []
+def test_empty_directory_is_named(folder: Path, tmp_path: Path) -> None:
+    """Who names a directory expects images in it, whatever else is named."""
+    empty = tmp_path / "empty"
+    empty.mkdir()
+
+    with pytest.raises(InputError, match=f"no image in {empty}"):
+        find_images([str(folder), str(empty)])
 
 
 def test_links_to_directories_are_not_followed(folder: Path) -> None:

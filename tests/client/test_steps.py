@@ -6,8 +6,15 @@ from typing import Any
 
 import pytest
 
-from client.errors import DeadlineExceeded, InvalidRequest, RequestCancelled, ServerStopping, ServerUnreachable
-from client.steps import Rpc, Steps, Work, once, repeatable
+from client.errors import (
+    DeadlineExceeded,
+    InvalidRequest,
+    ModelLoading,
+    RequestCancelled,
+    ServerStopping,
+    ServerUnreachable,
+)
+from client.steps import Rpc, Steps, Work, once, past_a_restart, repeatable
 
 RPC = Rpc("Classify", None)
 PATIENT = Rpc("Classify", None, wait_for_ready=True)
@@ -20,7 +27,7 @@ def finish(steps: Steps[Any], response: str) -> Any:
     return stopped.value.value
 
 
-@pytest.mark.parametrize("send", [once, repeatable])
+@pytest.mark.parametrize("send", [once, past_a_restart, repeatable])
 def test_answer_is_returned(send: Any) -> None:
     """One request is enough when nothing goes wrong."""
     steps = send(RPC)
@@ -51,15 +58,17 @@ def test_server_that_does_not_come_back_is_unreachable() -> None:
     assert raised.value is broken
 
 
-def test_server_that_stops_is_asked_until_another_answers() -> None:
-    """After a pause each time; a connection that then breaks is waited for."""
+def test_server_that_restarts_is_asked_until_it_answers() -> None:
+    """After a pause each time, whether it stops or loads; a connection that breaks is waited for."""
     steps = repeatable(RPC)
     next(steps)
 
-    for _ in range(3):
-        assert isinstance(steps.throw(ServerStopping("the server is stopping")), Work)
+    for restarting in [ServerStopping("the server is stopping")] * 2 + [ModelLoading("it is being loaded")] * 2:
+        assert isinstance(steps.throw(restarting), Work)
         assert next(steps) == PATIENT
     assert steps.throw(ServerUnreachable("closed")) == PATIENT
+    assert isinstance(steps.throw(ModelLoading("it is being loaded")), Work)
+    assert next(steps) == PATIENT
     assert finish(steps, "answer") == "answer"
 
 
@@ -74,6 +83,17 @@ def test_server_that_stops_and_has_no_successor() -> None:
     with pytest.raises(ServerStopping) as raised:
         steps.throw(DeadlineExceeded("late"))
     assert raised.value is stopping
+
+
+def test_without_a_connection_only_a_restart_is_waited_for() -> None:
+    """Where nobody was ever reached, that is told at once."""
+    steps = past_a_restart(RPC)
+    next(steps)
+    assert isinstance(steps.throw(ModelLoading("it is being loaded")), Work)
+    assert next(steps) == PATIENT
+
+    with pytest.raises(ServerUnreachable):
+        steps.throw(ServerUnreachable("nobody"))
 
 
 @pytest.mark.parametrize("error", [InvalidRequest("no"), DeadlineExceeded("late")])

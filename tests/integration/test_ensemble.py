@@ -14,6 +14,7 @@ from tests.parity.ensemble_cases import ask_ensemble, photograph
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 SECONDS = serving.PATIENCE_SECONDS
 
@@ -61,3 +62,16 @@ def test_a_deadline_holds_for_the_whole_ensemble(inference: service_pb2_grpc.GRP
         inference.ModelInfer(ask_ensemble(*[photograph()] * 8), timeout=1e-4)
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     assert inference.ModelInfer(ask_ensemble(photograph()), timeout=SECONDS).outputs[0].shape == [1, 5]
+
+
+def test_the_decoding_step_has_limits_of_its_own(tmp_path: Path) -> None:
+    """Its configuration says what a file may cost, under either server."""
+    ensemble_models.write_repository(tmp_path)
+    with (tmp_path / "decode_image" / "config.pbtxt").open("a", encoding="utf-8") as config:
+        config.write('parameters { key: "MAX_IMAGE_PIXELS" value { string_value: "100" } }\n')
+    with serving.started(tmp_path) as process, grpc.insecure_channel(process.grpc_address) as channel:
+        inference = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        with pytest.raises(grpc.RpcError, match="the limit is 100") as caught:
+            inference.ModelInfer(ask_ensemble(photograph()), timeout=SECONDS)
+
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT

@@ -257,10 +257,22 @@ def test_a_rate_beyond_the_clients_own_is_refused(image_server: str) -> None:
 
 def test_the_demonstration_runs_to_its_end(image_repository: Path) -> None:
     """The demonstration classifies photographs, offers load, shows percentiles and the server's view, and ends well."""
-    command = [sys.executable, "-m", "loadtest.demo", str(image_repository)]
+    (model,) = image_repository.iterdir()
+    command = [sys.executable, "-m", "loadtest.demo", str(image_repository), "--model", model.name]
     finished = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
     assert finished.returncode == 0, finished.stderr
     assert "cat.png" in finished.stdout
     assert "p99" in finished.stdout
     assert "READY" in finished.stdout
+
+
+def test_the_demonstration_of_nothing(tmp_path: Path) -> None:
+    """Where the server does not start, its reason is the last that is said but one."""
+    command = [sys.executable, "-m", "loadtest.demo", str(tmp_path / "absent")]
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+    assert finished.returncode == 1
+    assert str(tmp_path / "absent") in finished.stderr
+    assert finished.stderr.endswith("the server did not start\n")
+    assert "Traceback" not in finished.stderr
