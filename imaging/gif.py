@@ -1,4 +1,4 @@
-"""GIF: only what makes the first frame reaches the decoder, so comments and later frames cost nothing."""
+"""GIF: the first frame is put where the decoder begins, so comments before it and frames after it are not decoded."""
 
 from __future__ import annotations
 

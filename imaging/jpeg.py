@@ -3,7 +3,8 @@
 The decoder fills what is missing and warns; here each warning is an error, for a caller who lost half a photo should
 hear of it: a file cut anywhere, also one that was given an end marker again or lost nothing but that, and one whose
 restart intervals do not follow each other. Bytes before or after the end marker are accepted: all pixels are there.
-A flipped bit that leaves a valid code cannot be noticed, as JPEG has no checksum.
+Two losses cannot be noticed: a flipped bit that leaves a valid code, as JPEG has no checksum, and whole scans of a
+progressive file that was given an end marker again, as the standard demands no scan of details.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import torch
 
 from modeling.checkpoint import SUFFIX, as_stored, load_strictly, save_checkpoint
 from modeling.command import InputError, Parser, run
-from modeling.evaluation import top_k_accuracy
+from modeling.evaluation import measure_accuracy
 from modeling.servable import Servable
 from modeling.sources import CIFAR10, read_test_images
 from modeling.weights import load_weights
@@ -50,7 +50,7 @@ def average(options: Namespace) -> int:
     load_strictly(network, state)
     images = read_test_images(options.data).with_classes(facts[0].classes)
     pixels, labels = images.decode(facts[0].size, facts[0].crop_fraction)
-    (accuracy,) = top_k_accuracy(Servable(network, facts[0]), pixels, labels)
+    accuracy = measure_accuracy(Servable(network, facts[0]), pixels, labels)
     recipe: dict[str, object] = {"average of": [each.recipe for each in facts]}
     averaged = replace(_unmeasured(facts[0]), accuracy=accuracy, accuracy_images=len(labels), recipe=recipe)
     save_checkpoint(options.output, state, averaged)

@@ -13,7 +13,7 @@ from modeling.checkpoint import SUFFIX, as_stored, load_strictly, save_checkpoin
 from modeling.command import InputError, Parser, positive, run, seed
 from modeling.servable import Servable
 from modeling.sources import CIFAR10, read_test_images
-from modeling.weights import load_weights, read_labels
+from modeling.weights import load_weights, read_labels, read_weights
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -33,6 +33,8 @@ def calibrate(options: Namespace) -> int:
     output = options.output or Path(options.model)
     if output.suffix != SUFFIX:
         raise InputError(f"{output} is no {SUFFIX} file, which alone holds a temperature: give --output FILE{SUFFIX}")
+    if options.output is None and read_weights(options.model)[1] is None:
+        raise InputError(f"{output} comes from elsewhere and would not stay as it is: give --output FILE{SUFFIX}")
     network, facts = load_weights(options.model, read_labels(options.labels) if options.labels else None)
     load_strictly(network, as_stored(network.state_dict()))  # what is measured is what is written
     images = read_test_images(options.data)

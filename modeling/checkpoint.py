@@ -14,7 +14,7 @@ from modeling.facts import ModelFacts
 from modeling.files import replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from torch import Tensor, nn
@@ -23,6 +23,7 @@ SUFFIX = ".safetensors"  # of the only files that hold facts
 _FACTS_KEY = "coordserve"
 # Under which names training scripts keep the weights, beside an optimizer's state and the like.
 _WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "network", "net", "weights")
+_SHOWN = 3
 _COUNTER = "num_batches_tracked"  # of batches seen, which old files lack and nothing here reads
 
 
@@ -110,12 +111,17 @@ def misfits(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[i
     ]
 
 
+def listed(problems: Sequence[str]) -> str:
+    """Put the first problems into one line; where one thing is wrong there may be hundreds."""
+    more = len(problems) - _SHOWN
+    return "; ".join([*problems[:_SHOWN], *([f"and {more} more"] if more > 0 else [])])
+
+
 def load_strictly(network: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Copy weights into a network by name.
 
     Raises:
-        InputError: A name is missing or unexpected, or a tensor has another shape or no real numbers; all of them are
-            listed.
+        InputError: A name is missing or unexpected, or a tensor has another shape or no real numbers.
     """
     problems = misfits(shapes_of(network.state_dict()), shapes_of(state))
     problems += [
@@ -124,8 +130,8 @@ def load_strictly(network: nn.Module, state: Mapping[str, Tensor]) -> None:
         if not tensor.is_floating_point() and not name.endswith(_COUNTER)
     ]
     if problems:
-        raise InputError(f"the weights do not fit the network: {'; '.join(problems)}")
-    network.load_state_dict(dict(state), strict=False)
+        raise InputError(f"the weights do not fit the network: {listed(problems)}")
+    network.load_state_dict({name: state[name] for name in shapes_of(state)}, strict=False)
 
 
 def _wrapper(content: object) -> str | None:

@@ -61,12 +61,24 @@ def seed(text: str) -> int:
     return number
 
 
+def _out_of_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or "can't allocate memory" in str(error)  # the latter is PyTorch's
+
+
 def run(program: str, command: Callable[[], int]) -> int:
-    """Run a command and return its exit code; bad input and unusable files become one line and exit code 2."""
+    """Run a command and return its exit code.
+
+    Bad input, unusable files and too little memory become one line and exit code 2.
+    """
     try:
         return command()
     except (InputError, OSError) as error:
         sys.stderr.write(f"{program}: {error}\n")
+        return USAGE_ERROR
+    except (MemoryError, RuntimeError) as error:
+        if not _out_of_memory(error):
+            raise
+        sys.stderr.write(f"{program}: this takes more memory than there is\n")
         return USAGE_ERROR
     except KeyboardInterrupt:
         sys.stderr.write(f"{program}: interrupted\n")

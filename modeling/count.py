@@ -10,7 +10,7 @@ import torch
 from modeling.attention import ATTENTION
 from modeling.command import InputError, Parser, positive, positive_number, run
 from modeling.counting import count_multiply_adds, count_parameters
-from modeling.facts import MOST_WIDTH
+from modeling.facts import MOST_SIDE, MOST_WIDTH
 from modeling.network import NETWORKS
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PROGRAM = "python -m modeling.count"
-_MOST = 100_000  # pixels along a side, or classes: the numbers of far more overflow
+_MOST_CLASSES = 100_000  # the numbers of far more overflow
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def count(options: Namespace) -> int:
     """Print one line for each network and kind of attention that was asked for."""
-    for name, most in {"width": MOST_WIDTH, "size": _MOST, "classes": _MOST}.items():
+    for name, most in {"width": MOST_WIDTH, "size": MOST_SIDE, "classes": _MOST_CLASSES}.items():
         if getattr(options, name) > most:
             raise InputError(f"{name} must be at most {most:g}, got {getattr(options, name):g}")
     sys.stdout.write(f"{'network':<14}{'attention':<11}{'parameters':>12}{'M-Adds':>15}\n")

@@ -64,5 +64,5 @@ def distillation_loss(logits: Tensor, taught: Tensor, temperature: float) -> Ten
 
 
 def _resize(views: Tensor, size: int) -> Tensor:
-    # Of views that are an odd multiple of the size, this takes what sampling at the size would have given.
-    return functional.interpolate(views, size=(size, size), mode="bilinear", align_corners=False)
+    # Antialiased, as a server makes a photograph smaller.
+    return functional.interpolate(views, size=(size, size), mode="bilinear", antialias=True)

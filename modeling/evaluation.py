@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from imaging import evaluation
-from imaging.evaluation import MOST_RANKED, Evaluation
+from imaging.evaluation import MOST_RANKED, Evaluation, top_k_accuracy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -21,8 +20,12 @@ if TYPE_CHECKING:
     from modeling.dataset import DataSet
     from modeling.facts import ModelFacts
 
+_BATCH_SIZE = 64
 
-def evaluate(model: Callable[[Tensor], Tensor], facts: ModelFacts, images: DataSet, batch_size: int = 64) -> Evaluation:
+
+def evaluate(
+    model: Callable[[Tensor], Tensor], facts: ModelFacts, images: DataSet, batch_size: int = _BATCH_SIZE
+) -> Evaluation:
     """Ask a model for each image, decoded and cut as a server does it.
 
     Args:
@@ -41,21 +44,17 @@ def evaluate(model: Callable[[Tensor], Tensor], facts: ModelFacts, images: DataS
     return Evaluation(images.classes, np.asarray(images.labels), ranked, confidence)
 
 
-def top_k_accuracy(
-    model: Callable[[Tensor], Tensor], pixels: Tensor, labels: Tensor, ks: tuple[int, ...] = (1,), batch_size: int = 64
-) -> tuple[float, ...]:
-    """Measure in which share of images the right class is among the k most probable, for each k.
+def measure_accuracy(model: Callable[[Tensor], Tensor], pixels: Tensor, labels: Tensor) -> float:
+    """Measure in which share of images the right class is the most probable.
 
     Args:
         model: uint8 [N, H, W, 3] to a score for each class [N, classes].
         pixels: uint8 [N, H, W, 3].
         labels: int64 [N].
-        ks: At most as many as there are classes.
-        batch_size: Images at once, at most.
     """
-    batches = tqdm(torch.split(pixels, batch_size), "evaluating", unit="batch", disable=None, leave=False)
-    ranked, _ = _rank(model, batches, max(ks))
-    return tuple(evaluation.top_k_accuracy(labels.cpu().numpy(), ranked, k) for k in ks)
+    batches = tqdm(torch.split(pixels, _BATCH_SIZE), "evaluating", unit="batch", disable=None, leave=False)
+    ranked, _ = _rank(model, batches, 1)
+    return top_k_accuracy(labels.cpu().numpy(), ranked, 1)
 
 
 @torch.inference_mode()

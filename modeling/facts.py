@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # Red, green, blue, of pixels between 0 and 1, over ImageNet; by custom other photographs are normalised by them too.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+MOST_SIDE = 100_000  # pixels: the numbers of far more overflow
 MOST_WIDTH = 10.0  # a hundred times the weights; far wider networks fit into no machine's memory
 
 
@@ -65,9 +66,10 @@ class ModelFacts:
         requirements = {
             f"network {self.network!r} is not one of {', '.join(NETWORKS)}": self.network in NETWORKS,
             f"attention {self.attention!r} is not one of {', '.join(ATTENTION)}": self.attention in ATTENTION,
-            "classes must be names, at least one": _are_names(self.classes),
+            "classes must be names of one line each, at least one": _are_names(self.classes),
             "size must be a whole number of at least 1": _is_count(self.size),
             "enlargement must be a whole number of at least 1": _is_count(self.enlargement),
+            f"size times enlargement must be at most {MOST_SIDE}": _number(self.size * self.enlargement) <= MOST_SIDE,
             f"width must be positive and at most {MOST_WIDTH:g}": 0 < _number(self.width) <= MOST_WIDTH,
             "crop fraction must be positive and at most 1": 0 < _number(self.crop_fraction) <= 1,
             "temperature must be positive and finite": _number(self.temperature) > 0,
@@ -107,7 +109,12 @@ class ModelFacts:
 
 
 def _are_names(classes: object) -> bool:
-    return isinstance(classes, tuple) and bool(classes) and all(isinstance(name, str) for name in classes)
+    return isinstance(classes, tuple) and bool(classes) and all(_is_line(name) for name in classes)
+
+
+def _is_line(name: object) -> bool:
+    """Tell whether this can be a line of its own among the labels that a server reads."""
+    return isinstance(name, str) and name.splitlines() == [name]
 
 
 def _is_count(value: object) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from modeling.attention import ATTENTION
-from modeling.checkpoint import misfits, shapes_of
+from modeling.checkpoint import listed, misfits, shapes_of
 from modeling.command import InputError
 from modeling.network import NETWORKS
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 _WIDTHS = range(500, 80_000)  # that are looked for, in ten-thousandths: fine enough to find the channels of any other
 _ROUND = (2500, 500, 100, 10, 1)  # of widths with the same channels, the roundest is named
-_SHOWN = 3
 
 
 class Architecture(NamedTuple):
@@ -62,10 +61,9 @@ def recognise(path: Path, state: Mapping[str, Tensor]) -> Architecture:
     nearest = _with_width(_with_classes(_by_names(found), found), found)
     problems = misfits(nearest.shapes(), found)
     if problems:
-        shown = "; ".join(problems[:_SHOWN])
-        more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+        networks = ", ".join(NETWORKS)
         raise InputError(
-            f"{path} fits none of {', '.join(NETWORKS)} with any attention; the nearest is {nearest}: {shown}{more}"
+            f"{path} fits none of {networks} with any attention; the nearest is {nearest}: {listed(problems)}"
         )
     return nearest
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import io
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -23,19 +24,47 @@ _FORMERLY = {
     "teachers": None,
     "teacher_share": 0.9,
     "teacher_temperature": 4.0,
+    "views": "as enlarged",
     "variety": "full",
     "jpeg_quality": 0,
 }
 
 
+class SavedRun(NamedTuple):
+    """Where a run stood.
+
+    Attributes:
+        path: The file that says so.
+        state: The trainer's.
+        measured: Whether the last whole epoch was measured.
+    """
+
+    path: Path
+    state: dict[str, Any]
+    measured: bool
+
+    def restore(self, trainer: Trainer) -> None:
+        """Bring a fresh trainer to where the run stood.
+
+        Raises:
+            InputError: The state is not that of such a trainer.
+        """
+        try:
+            trainer.load_state_dict(self.state)
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise _unreadable(self.path, error) from None
+
+
 def save_run(path: Path, trainer: Trainer, settings: dict[str, Any], *, measured: bool) -> None:
     """Write where a run stands, whether its last whole epoch was measured, and what settings it was started with."""
+    content = io.BytesIO()  # written to the disk itself, PyTorch would not say that it is full
+    torch.save({"trainer": trainer.state_dict(), "settings": settings, "measured": measured}, content)
     with replacing(path) as temporary:
-        torch.save({"trainer": trainer.state_dict(), "settings": settings, "measured": measured}, temporary)
+        temporary.write_bytes(content.getbuffer())
 
 
-def resume_run(path: Path, trainer: Trainer, settings: dict[str, Any]) -> bool:
-    """Bring a fresh trainer to where a run stood; return whether its last whole epoch was measured.
+def read_run(path: Path, settings: dict[str, Any]) -> SavedRun:
+    """Read where a run stood that was started with these settings.
 
     Raises:
         InputError: The file cannot be read, or the run was started with other settings.
@@ -47,11 +76,14 @@ def resume_run(path: Path, trainer: Trainer, settings: dict[str, Any]) -> bool:
     except FileNotFoundError:
         raise InputError(f"there is no run to resume: {path} does not exist") from None
     except Exception as error:  # noqa: BLE001 - the unpickler meets garbage with errors of any kind
-        reason = str(error).partition("\n")[0]
-        raise InputError(f"cannot read {path} as a training run ({reason})") from None
+        raise _unreadable(path, error) from None
     differing = [name for name, value in settings.items() if stored.get(name) != value]
     if differing:
         changes = ", ".join(f"{name}: {stored.get(name)} then, {settings[name]} now" for name in differing)
         raise InputError(f"the run in {path} was started with other settings ({changes})")
-    trainer.load_state_dict(state)
-    return bool(run.get("measured", True))
+    return SavedRun(path, state, bool(run.get("measured", True)))
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    reason = str(error).partition("\n")[0]
+    return InputError(f"cannot read {path} as a training run ({reason})")

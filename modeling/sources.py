@@ -59,7 +59,7 @@ def read_cifar10(url: str = CIFAR10_URL, digest: str = CIFAR10_SHA256) -> tuple[
 
 def _read_cifar10(url: str, digest: str, *parts: tuple[str, ...]) -> list[DataSet]:
     path = cache_directory() / url.rpartition("/")[2]
-    remedy = f"download it elsewhere and put it at {path}, or train on your own images with --data"
+    remedy = f"download it elsewhere and put it at {path}, or give images of your own with --data"
     with tarfile.open(fetch([url], path, sha256, digest, remedy)) as archive:
         classes = tuple(name.decode() for name in _unpickle(archive, _CIFAR10_CLASSES)[b"label_names"])
         return [_cifar10_part(archive, part, classes) for part in parts]

@@ -13,13 +13,13 @@ from modeling.attention import ATTENTION
 from modeling.checkpoint import as_stored, load_strictly, save_checkpoint
 from modeling.command import INTERRUPTED, InputError, Parser, positive, run
 from modeling.distillation import Teachers
-from modeling.evaluation import top_k_accuracy
+from modeling.evaluation import measure_accuracy
 from modeling.facts import ModelFacts
 from modeling.files import replacing
 from modeling.interruption import interruption
 from modeling.network import NETWORKS
 from modeling.recipe import Recipe
-from modeling.run_file import resume_run, save_run
+from modeling.run_file import read_run, save_run
 from modeling.servable import Precision, Servable
 from modeling.sources import CIFAR10, read_cifar10, read_images
 from modeling.training import Trainer
@@ -60,12 +60,17 @@ def train(options: Namespace) -> int:
         **given,
         recipe={**asdict(recipe), "weights": options.weights, "teachers": options.teachers},
     )
-    teachers = Teachers(options.teachers, facts.classes, Precision(recipe.precision)) if options.teachers else None
-    start = _start(options.weights, facts) if options.weights and not options.resume else None
-    trainer = Trainer(facts, *training.decode(facts.size, facts.crop_fraction), recipe, start, teachers)
     data = {"images": len(training.labels), "classes": list(training.classes)}
     settings = {**asdict(recipe), **given, "weights": options.weights, "teachers": options.teachers, **data}
-    measured = resume_run(run_path, trainer, settings) if options.resume else True
+    if max(recipe.sizes) > facts.size:
+        settings["views"] = "as served"
+    saved = read_run(run_path, settings) if options.resume else None
+    teachers = Teachers(options.teachers, facts.classes, Precision(recipe.precision)) if options.teachers else None
+    start = _start(options.weights, facts) if options.weights and not saved else None
+    trainer = Trainer(facts, *training.decode(facts.size, facts.crop_fraction), recipe, start, teachers)
+    if saved:
+        saved.restore(trainer)
+    measured = saved.measured if saved else True
     if trainer.step == trainer.steps and measured:
         raise InputError(f"the run in {options.output} is finished; its model is {model_path}")
     test_images = test.decode(facts.size, facts.crop_fraction)
@@ -119,7 +124,7 @@ def _save_model(path: Path, trainer: Trainer, facts: ModelFacts, pixels: Tensor,
     state = trainer.average.state_dict()
     network = facts.build()
     load_strictly(network, as_stored(state))
-    (accuracy,) = top_k_accuracy(Servable(network, facts), pixels, labels)
+    accuracy = measure_accuracy(Servable(network, facts), pixels, labels)
     save_checkpoint(path, state, replace(facts, accuracy=accuracy, accuracy_images=len(labels)))
     return accuracy
 

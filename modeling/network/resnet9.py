@@ -54,12 +54,12 @@ class ResNet9(nn.Module):
         self.features = nn.Sequential(
             *conv_bn_relu(3, first, 3),
             *conv_bn_relu(first, second, 3),
-            nn.MaxPool2d(2),
+            nn.MaxPool2d(2, ceil_mode=True),
             Residual(second, ATTENTION[attention]),
             *conv_bn_relu(second, third, 3),
-            nn.MaxPool2d(2),
+            nn.MaxPool2d(2, ceil_mode=True),
             *conv_bn_relu(third, last, 3),
-            nn.MaxPool2d(2),
+            nn.MaxPool2d(2, ceil_mode=True),
             Residual(last, ATTENTION[attention]),
         )
         self.classifier = nn.Sequential(nn.Linear(last, classes))

@@ -42,7 +42,7 @@ def main() -> None:
 
 def prepared(size: int, kernels: str, precision: str) -> Trainer:
     """Return a trainer that has made its first step."""
-    facts = ModelFacts(tuple("abcdefghij"), 32)
+    facts = ModelFacts(tuple("abcdefghij"), size)
     pixels = torch.randint(0, 256, (BATCH_SIZE, 32, 32, 3), dtype=torch.uint8)
     labels = torch.randint(0, 10, (BATCH_SIZE,))
     recipe = Recipe(epochs=1000, batch_size=BATCH_SIZE, sizes=(size,), kernels=kernels, precision=precision)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from modeling.calibrate import main
 from modeling.calibration import fit_temperature, logits_of, measure_calibration
@@ -110,16 +111,25 @@ def test_the_served_probabilities_are_calibrated(weights: Path, mixed_folder: Pa
         (["bundled"], "give --output FILE.safetensors"),
         (["weights.pth"], "give --output FILE.safetensors"),
         (["bundled", "--output", "out.pth"], "give --output FILE.safetensors"),
+        (["IN/foreign.safetensors"], "comes from elsewhere and would not stay as it is: give --output"),
         (["bundled", "--output", "OUT/out.safetensors"], "which the model does not know"),
         (["bundled", "--output", "OUT/out.safetensors", "--data", "absent"], "absent"),
         (["bundled", "--output", "OUT/out.safetensors", "--labels", "absent.txt"], "absent.txt"),
     ],
 )
 def test_refusals(
-    coloured_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+    coloured_folder: Path,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
 ) -> None:
     """What cannot be calibrated ends in exit code 2 and one line that says why, and nothing is written."""
-    arguments = [argument.replace("OUT", str(tmp_path)) for argument in arguments]
+    foreign = tmp_path_factory.mktemp("foreign") / "foreign.safetensors"
+    save_file({"conv.weight": torch.ones(2, 2)}, foreign)
+    before = foreign.read_bytes()
+    arguments = [argument.replace("OUT", str(tmp_path)).replace("IN", str(foreign.parent)) for argument in arguments]
 
     assert main(["--data", str(coloured_folder), *arguments]) == 2
 
@@ -127,6 +137,8 @@ def test_refusals(
     assert message in error
     assert error.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+    assert list(foreign.parent.iterdir()) == [foreign]
+    assert foreign.read_bytes() == before
 
 
 def test_too_few_images(

@@ -81,7 +81,7 @@ def test_a_wrapping_that_holds_itself(tmp_path: Path) -> None:
         load_state_file(tmp_path / "weights.pth")
 
 
-def test_all_misfits_are_listed(facts: ModelFacts) -> None:
+def test_misfits_of_every_kind(facts: ModelFacts) -> None:
     """The error names what is missing, what is unexpected and what has another shape."""
     state = facts.build().state_dict()
     del state["features.0.0.weight"]
@@ -94,6 +94,12 @@ def test_all_misfits_are_listed(facts: ModelFacts) -> None:
 
     with pytest.raises(InputError, match=everything):
         load_strictly(facts.build(), state)
+
+
+def test_many_misfits(facts: ModelFacts) -> None:
+    """Of hundreds of misfits the first are named and the others counted."""
+    with pytest.raises(InputError, match=r"^the weights do not fit the network: (missing \S+; ){3}and \d+ more$"):
+        load_strictly(facts.build(), {})
 
 
 def test_whole_numbers_are_no_weights(facts: ModelFacts) -> None:
@@ -131,6 +137,18 @@ def test_batch_counters_are_optional(facts: ModelFacts) -> None:
     load_strictly(network, state)
 
     assert torch.equal(network.state_dict()["conv.0.weight"], state["conv.0.weight"])
+
+
+@pytest.mark.parametrize("counter", [torch.zeros(2, 2), torch.zeros(0), torch.tensor(3)])
+def test_batch_counters_do_not_matter(facts: ModelFacts, counter: Tensor) -> None:
+    """Counters are not read, whatever a file holds in their place."""
+    network = facts.build()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    state = {name: counter if "num_batches" in name else tensor for name, tensor in before.items()}
+
+    load_strictly(network, state)
+
+    assert_same(dict(network.state_dict()), before)
 
 
 class Trap:

@@ -76,7 +76,12 @@ def test_unknown_names(field: str, value: str) -> None:
     ("field", "value", "message"),
     [
         ("classes", "cat", "classes must be names"),
-        ("classes", [], "classes must be names, at least one"),
+        ("classes", ["cat", ""], "classes must be names of one line each"),
+        ("classes", ["cat\n", "dog\n"], "classes must be names of one line each"),
+        ("classes", ["a cat\u2028or a dog", "b"], "classes must be names of one line each"),
+        ("size", 100_001, "size times enlargement must be at most 100000"),
+        ("enlargement", 10**30, "size times enlargement must be at most 100000"),
+        ("classes", [], "classes must be names of one line each, at least one"),
         ("classes", [1, 2], "classes must be names"),
         ("size", 32.0, "size must be a whole number"),
         ("enlargement", True, "enlargement must be a whole number"),

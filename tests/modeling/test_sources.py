@@ -67,5 +67,5 @@ def test_cifar10_without_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """Without a network the error says where to put the archive."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
-    with pytest.raises(InputError, match=f"put it at {tmp_path}/coordserve/cifar.tar.gz, or train on your own"):
+    with pytest.raises(InputError, match=f"put it at {tmp_path}/coordserve/cifar.tar.gz, or give images of your own"):
         read_cifar10("http://127.0.0.1:9/cifar.tar.gz")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import resource
+import signal
 from dataclasses import replace
 from statistics import median
 from typing import TYPE_CHECKING
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -14,9 +17,9 @@ from PIL import Image
 from torch.nn import functional
 
 from modeling.command import InputError
-from modeling.evaluation import top_k_accuracy
+from modeling.evaluation import measure_accuracy
 from modeling.recipe import Recipe
-from modeling.run_file import resume_run, save_run
+from modeling.run_file import read_run, save_run
 from modeling.servable import Servable
 from modeling.sources import read_images
 from modeling.training import Trainer
@@ -50,7 +53,7 @@ def test_learning(facts: ModelFacts, colours: tuple[Tensor, Tensor]) -> None:
 
     assert trainer.steps == len(losses) == 180
     assert median(losses[-9:]) < 0.8 * median(losses[:9])  # a hard batch of twelve is not the end of learning
-    (accuracy,) = top_k_accuracy(Servable(trainer.average, facts), *colours)
+    accuracy = measure_accuracy(Servable(trainer.average, facts), *colours)
     assert accuracy > 0.8
 
 
@@ -60,7 +63,7 @@ def test_mixed_labels(facts: ModelFacts, colours: tuple[Tensor, Tensor], monkeyp
     trainer = Trainer(facts, *colours, replace(RECIPE, epochs=60, batch_size=12, learning_rate=0.03))
     finish(trainer)
 
-    (accuracy,) = top_k_accuracy(Servable(trainer.average, facts), *colours)
+    accuracy = measure_accuracy(Servable(trainer.average, facts), *colours)
     assert accuracy > 0.8
 
 
@@ -85,7 +88,9 @@ def test_resumed_run(
     save_run(tmp_path / "run.pth", first, {}, measured=True)
     torch.rand(5)  # whatever else the process draws
     second = Trainer(facts, *colours, recipe)
-    assert resume_run(tmp_path / "run.pth", second, {})
+    saved = read_run(tmp_path / "run.pth", {})
+    saved.restore(second)
+    assert saved.measured
 
     assert first_losses + finish(second) == losses
     for expected, found in ((whole.average, second.average), (whole.network, second.network)):
@@ -107,7 +112,7 @@ def test_other_settings(facts: ModelFacts, colours: tuple[Tensor, Tensor], tmp_p
     save_run(tmp_path / "run.pth", trainer, {"seed": 0, "width": 1.0}, measured=True)
 
     with pytest.raises(InputError, match=r"other settings \(width: 1\.0 then, 0\.5 now\)"):
-        resume_run(tmp_path / "run.pth", trainer, {"seed": 0, "width": 0.5})
+        read_run(tmp_path / "run.pth", {"seed": 0, "width": 0.5})
 
 
 def test_older_runs(facts: ModelFacts, colours: tuple[Tensor, Tensor], tmp_path: Path) -> None:
@@ -118,20 +123,48 @@ def test_older_runs(facts: ModelFacts, colours: tuple[Tensor, Tensor], tmp_path:
     resumed = Trainer(facts, *colours, RECIPE)
     then = {"network": "mobilenetv2", "enlargement": 1, "precision": "fp32", "kernels": "torch"}
 
-    assert resume_run(tmp_path / "run.pth", resumed, {"seed": 0, **then})  # such runs were saved after a measurement
+    saved = read_run(tmp_path / "run.pth", {"seed": 0, **then})
+    saved.restore(resumed)
+    assert saved.measured  # such runs were saved after a measurement
     assert resumed.step == 1
     with pytest.raises(InputError, match=r"other settings \(enlargement: 1 then, 3 now\)"):
-        resume_run(tmp_path / "run.pth", resumed, {"seed": 0, "network": "mobilenetv2", "enlargement": 3})
+        read_run(tmp_path / "run.pth", {"seed": 0, "network": "mobilenetv2", "enlargement": 3})
+    with pytest.raises(InputError, match=r"other settings \(views: as enlarged then, as served now\)"):
+        read_run(tmp_path / "run.pth", {"seed": 0, "views": "as served"})
 
 
 def test_no_run(facts: ModelFacts, colours: tuple[Tensor, Tensor], tmp_path: Path) -> None:
     """A run that is not there, or is something else, is named."""
-    trainer = Trainer(facts, *colours, RECIPE)
+    path = tmp_path / "run.pth"
     with pytest.raises(InputError, match="no run to resume"):
-        resume_run(tmp_path / "run.pth", trainer, {})
-    (tmp_path / "run.pth").write_bytes(b"text")
+        read_run(path, {})
+    path.write_bytes(b"text")
     with pytest.raises(InputError, match="cannot read"):
-        resume_run(tmp_path / "run.pth", trainer, {})
+        read_run(path, {})
+    for state in ({}, {"network": {}}, {"network": None}):
+        torch.save({"trainer": state, "settings": {}}, path)
+        with pytest.raises(InputError, match=r"cannot read .*run\.pth as a training run"):
+            read_run(path, {}).restore(Trainer(facts, *colours, RECIPE))
+
+
+def test_full_disk(facts: ModelFacts, colours: tuple[Tensor, Tensor], tmp_path: Path) -> None:
+    """On a full disk saving fails as writing does elsewhere, and the run that was saved before stays."""
+    trainer = Trainer(facts, *colours, RECIPE)
+    path = tmp_path / "run.pth"
+    save_run(path, trainer, {}, measured=True)
+    before = path.read_bytes()
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # which would end the process
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limit[1]))
+        with pytest.raises(OSError, match="too large"):
+            save_run(path, trainer, {}, measured=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, handler)
+
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_learning_rate() -> None:
@@ -150,9 +183,13 @@ def test_sizes() -> None:
     assert [recipe.size_at(progress) for progress in (0, 0.33, 0.34, 0.66, 0.67, 0.999)] == [32, 32, 48, 48, 64, 64]
 
 
+def _unchanged(pixels: Tensor, *_: object) -> Tensor:
+    return pixels.permute(0, 3, 1, 2).float()
+
+
 def test_views_as_served(facts: ModelFacts, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The network sees a view as if a caller had stored it as JPEG and a server had enlarged it."""
-    monkeypatch.setattr("modeling.training.augment", lambda pixels, *_: pixels.permute(0, 3, 1, 2).float())
+    """The network sees a view as if a caller had stored it, small as it is, as JPEG and a server had enlarged it."""
+    monkeypatch.setattr("modeling.training.augment", framed := mock.Mock(side_effect=_unchanged))
     image = torch.randint(0, 256, (16, 16, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     recipe = Recipe(epochs=1, batch_size=4, sizes=(32,), variety="slight", jpeg_quality=20)
     trainer = Trainer(replace(facts, size=16, enlargement=2), image.expand(4, 16, 16, 3), torch.zeros(4).long(), recipe)
@@ -161,6 +198,7 @@ def test_views_as_served(facts: ModelFacts, monkeypatch: pytest.MonkeyPatch) -> 
 
     trainer.train_step()
 
+    assert framed.call_args.args[1] == 16
     buffer = io.BytesIO()
     Image.fromarray(image.numpy()).save(buffer, "JPEG", quality=20)
     stored = torch.from_numpy(np.array(Image.open(buffer))).permute(2, 0, 1)[None] / 255

@@ -1,7 +1,8 @@
 """The first step of an ensemble that takes encoded images: JPEG, PNG, WebP or GIF to the pixels of the network's crop.
 
 One element of the input is one file. The output's dims say what the network takes: UINT8 [height, width, 3], or
-FP32 [3, height, width] from 0 to 1; the parameter CROP_FRACTION says how much of the shorter side the crop keeps.
+FP32 [3, height, width] from 0 to 1; the parameter CROP_FRACTION says how much of the shorter side the crop keeps,
+MAX_IMAGE_BYTES and MAX_IMAGE_PIXELS what a file may cost (268435456 and 134217728 where they are not there).
 
 It runs under CoordServe's server and under Triton's python backend. There it needs CoordServe's package `imaging`, with
 Pillow and simplejpeg, in the Python that runs it: `pip install .` in a checkout. Without them Triton loads it all the
@@ -23,6 +24,8 @@ try:
 except ImportError as error:
     MISSING = f"images cannot be decoded here, as Python packages are missing ({error}): install CoordServe's"
 
+LIMITS = {"MAX_IMAGE_BYTES": "max_bytes", "MAX_IMAGE_PIXELS": "max_pixels"}
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -39,9 +42,13 @@ class TritonPythonModel:
         self._input, self._output = image["name"], pixels["name"]
         self._channels_first = pixels["data_type"] == "TYPE_FP32"
         self._height, self._width = map(int, pixels["dims"][1:] if self._channels_first else pixels["dims"][:2])
-        self._crop_fraction = float(config["parameters"].get("CROP_FRACTION", {}).get("string_value", 1))
+        parameters = {name: value["string_value"] for name, value in config["parameters"].items()}
+        self._crop_fraction = float(parameters.get("CROP_FRACTION", 1))
         if MISSING:
             pb_utils.Logger.log_error(MISSING)
+        else:
+            given = {LIMITS[name]: int(value) for name, value in parameters.items() if name in LIMITS}
+            self._limits = imaging.Limits(**given)
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Answer each request by itself: one that cannot be decoded fails alone."""
@@ -63,7 +70,7 @@ class TritonPythonModel:
         return pb_utils.InferenceResponse([pb_utils.Tensor(self._output, np.stack(crops))])
 
     def _crop(self, file: bytes) -> NDArray[Any]:
-        crop: NDArray[Any] = imaging.decode_crop(file, self._height, self._width, self._crop_fraction)
+        crop: NDArray[Any] = imaging.decode_crop(file, self._height, self._width, self._crop_fraction, self._limits)
         if self._channels_first:
             return np.ascontiguousarray(crop.transpose(2, 0, 1), np.float32) / np.float32(255)
         return crop

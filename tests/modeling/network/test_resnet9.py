@@ -29,6 +29,12 @@ def test_size() -> None:
         assert ResNet9(10, width=0.5).features(torch.zeros(1, 3, 32, 32)).shape == (1, 256, 4, 4)
 
 
+@pytest.mark.parametrize("size", [1, 4, 9])
+def test_any_size(size: int) -> None:
+    """Images that cannot be halved three times are seen as well, as by the other networks."""
+    assert ResNet9(10, width=0.1)(torch.zeros(2, 3, size, size)).shape == (2, 10)
+
+
 @pytest.mark.parametrize("attention", ["none", "se"])
 def test_residual(attention: str) -> None:
     """A block adds to what it gets, with attention to the added part alone."""
