@@ -21,13 +21,12 @@ class Variety:
     shift: float  # how far the centre moves at most, as a share of half the side
     sharpness: tuple[float, float]  # below 0 towards the mean of each pixel's surroundings, above 0 away from it
     light: float  # by what share brightness, contrast and saturation change at most
-    mixed: float  # share of the images of which a part shows another image
 
 
 VARIETIES = {
-    "full": Variety(zoom=(0.7, 1.2), stretch=1.15, shift=0.25, sharpness=(-0.7, 0.5), light=0.25, mixed=0.5),
+    "full": Variety(zoom=(0.7, 1.2), stretch=1.15, shift=0.25, sharpness=(-0.7, 0.5), light=0.25),
     # To end a training with: nearly what callers send.
-    "slight": Variety(zoom=(0.9, 1.1), stretch=1.05, shift=0.25, sharpness=(-0.2, 0.2), light=0.1, mixed=0.0),
+    "slight": Variety(zoom=(0.9, 1.1), stretch=1.05, shift=0.25, sharpness=(-0.2, 0.2), light=0.1),
 }
 BLURRED_SIZE = 32  # a pixel's surroundings are a square so large that this many are a view's side
 
@@ -48,20 +47,20 @@ def augment(pixels: Tensor, size: int, variety: Variety) -> Tensor:
     return views.contiguous(memory_format=torch.channels_last)
 
 
-def mix(views: Tensor, mixed: float) -> tuple[Tensor, Tensor]:
+def mix(views: Tensor, share: float) -> tuple[Tensor, Tensor]:
     """Show a square of the image before in some of the images, so that no single part decides.
 
     Before the first image comes the last. It is CutMix (Yun et al., 2019), drawn for each image and not for the batch.
 
     Args:
         views: [N, 3, size, size].
-        mixed: The share of the images that are mixed.
+        share: The share of the images that are mixed.
 
     Returns:
         The images, of the same shape and memory format, and how much of each is still its own, float32 [N], 0 to 1.
     """
     count, size = len(views), views.shape[-1]
-    half = torch.rand(count, 1, 1, 1).sqrt() / 2 * (torch.rand(count, 1, 1, 1) < mixed)
+    half = torch.rand(count, 1, 1, 1).sqrt() / 2 * (torch.rand(count, 1, 1, 1) < share)
     position = (torch.arange(size) + 0.5) / size
     rows = (position.view(1, 1, -1, 1) - torch.rand(count, 1, 1, 1)).abs() < half
     columns = (position.view(1, 1, 1, -1) - torch.rand(count, 1, 1, 1)).abs() < half

@@ -25,14 +25,16 @@ class Recipe:
         (48, 64), "sizes at which the network sees the images, for equal shares of the run"
     )
     variety: str = _setting(
-        "full", "how much the views of an image differ; slight is to end a training with", tuple(VARIETIES)
+        "full", "how much the views of an image differ; slight is nearly what callers send", tuple(VARIETIES)
     )
+    mixed_share: float = _setting(0.5, "share of the views of which a part shows another image")
     jpeg_quality: int = _setting(
         0, "quality of the JPEG that each view is stored as before the network sees it, as callers may do; 0: none"
     )
-    learning_rate: float = _setting(3e-3, "AdamW's highest learning rate")
+    optimizer: str = _setting("adamw", "what changes the weights; sgd is with Nesterov's momentum", ("adamw", "sgd"))
+    learning_rate: float = _setting(3e-3, "the optimizer's highest learning rate")
     warm_up: float = _setting(0.15, "share of the run over which the learning rate rises, to fall as a cosine after")
-    weight_decay: float = _setting(0.05, "AdamW's decay of kernels and matrices")
+    weight_decay: float = _setting(0.05, "the optimizer's decay of kernels and matrices")
     label_smoothing: float = _setting(0.1, "share of each label that is spread over all classes")
     teacher_share: float = _setting(0.9, "share of the loss that compares with the teachers; the rest is of the labels")
     teacher_temperature: float = _setting(4.0, "what logits are divided by to be compared")
@@ -46,6 +48,7 @@ class Recipe:
             "epochs must be at least 1": self.epochs >= 1,
             "batch_size must be at least 2": self.batch_size >= 2,  # noqa: PLR2004 - batch normalisation needs a variance
             "sizes must be at least 1 each": min(self.sizes, default=0) >= 1,
+            "mixed_share must be in [0, 1]": 0 <= self.mixed_share <= 1,
             f"jpeg_quality must be from 0 to {BEST_JPEG}": 0 <= self.jpeg_quality <= BEST_JPEG,
             "learning_rate must be at least 0 and finite": 0 <= self.learning_rate < math.inf,
             "warm_up must be in [0, 1)": 0 <= self.warm_up < 1,

@@ -26,6 +26,8 @@ _FORMERLY = {
     "teacher_temperature": 4.0,
     "views": "as enlarged",
     "variety": "full",
+    "mixed_share": 0.5,
+    "optimizer": "adamw",
     "jpeg_quality": 0,
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,13 +19,20 @@ from modeling.servable import Normalisation
 from modeling.stored_view import as_jpeg
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from torch import Tensor
 
     from modeling.distillation import Teachers
     from modeling.facts import ModelFacts
     from modeling.recipe import Recipe
+
+
+_MOMENTUM = 0.9
+_OPTIMIZERS: dict[str, Callable[[list[dict[str, Any]]], torch.optim.Optimizer]] = {
+    "adamw": partial(torch.optim.AdamW, foreach=True),
+    "sgd": partial(torch.optim.SGD, momentum=_MOMENTUM, nesterov=True, foreach=True),
+}
 
 
 class Trainer:
@@ -72,7 +80,7 @@ class Trainer:
         decayed = [parameter for parameter in self.network.parameters() if parameter.ndim > 1]
         others = [parameter for parameter in self.network.parameters() if parameter.ndim <= 1]
         groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
-        self._optimizer = torch.optim.AdamW(groups, foreach=True)
+        self._optimizer = _OPTIMIZERS[recipe.optimizer](groups)
         if recipe.kernels == "own":
             quicken(self.network)
 
@@ -138,9 +146,8 @@ class Trainer:
         epoch, index = divmod(self.step, self.steps_per_epoch)
         order = torch.randperm(len(self._labels), generator=torch.Generator().manual_seed(self._seed(epoch)))
         chosen = order[index * self._batch_size :][: self._batch_size]
-        variety = VARIETIES[self.recipe.variety]
         size = min(self.size, self._served_size)
-        views, own = mix(augment(self._pixels[chosen], size, variety), variety.mixed)
+        views, own = mix(augment(self._pixels[chosen], size, VARIETIES[self.recipe.variety]), self.recipe.mixed_share)
         labels = functional.one_hot(self._labels[chosen], self._classes)
         return views, torch.lerp(labels.roll(1, 0).float(), labels.float(), own.unsqueeze(1))
 

@@ -117,7 +117,7 @@ def test_teachers_see_what_jpeg_loses(teacher: tuple[str, Servable], monkeypatch
     seen: list[Tensor] = []
     answer = teachers.logits
     monkeypatch.setattr(teachers, "logits", lambda views: (seen.append(views), answer(views))[1])
-    recipe = Recipe(epochs=1, batch_size=4, sizes=(32,), variety="slight", jpeg_quality=20)
+    recipe = Recipe(epochs=1, batch_size=4, sizes=(32,), mixed_share=0, jpeg_quality=20)
 
     Trainer(FACTS, pixels, torch.zeros(4).long(), recipe, teachers=teachers).train_step()
 

@@ -46,9 +46,11 @@ def finish(trainer: Trainer) -> list[float]:
     return [trainer.train_step() for _ in range(trainer.step, trainer.steps)]
 
 
-def test_learning(facts: ModelFacts, colours: tuple[Tensor, Tensor]) -> None:
+@pytest.mark.parametrize(("optimizer", "learning_rate"), [("adamw", 0.03), ("sgd", 0.1)])
+def test_learning(facts: ModelFacts, colours: tuple[Tensor, Tensor], optimizer: str, learning_rate: float) -> None:
     """The loss falls and the average of the weights tells three colours apart."""
-    trainer = Trainer(facts, *colours, replace(RECIPE, epochs=60, batch_size=12, learning_rate=0.03))
+    recipe = replace(RECIPE, epochs=60, batch_size=12, optimizer=optimizer, learning_rate=learning_rate)
+    trainer = Trainer(facts, *colours, recipe)
     losses = finish(trainer)
 
     assert trainer.steps == len(losses) == 180
@@ -73,7 +75,8 @@ def test_mixed_labels(facts: ModelFacts, colours: tuple[Tensor, Tensor], monkeyp
         (1, RECIPE),
         (4, RECIPE),
         (9, RECIPE),
-        (4, replace(RECIPE, variety="slight", jpeg_quality=50)),
+        (4, replace(RECIPE, variety="slight", mixed_share=0.25, jpeg_quality=50)),
+        (4, replace(RECIPE, optimizer="sgd")),
         pytest.param(4, replace(RECIPE, kernels="own", precision="bf16"), marks=NEEDS_A_COMPILER),
     ],
 )
@@ -191,7 +194,7 @@ def test_views_as_served(facts: ModelFacts, monkeypatch: pytest.MonkeyPatch) -> 
     """The network sees a view as if a caller had stored it, small as it is, as JPEG and a server had enlarged it."""
     monkeypatch.setattr("modeling.training.augment", framed := mock.Mock(side_effect=_unchanged))
     image = torch.randint(0, 256, (16, 16, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    recipe = Recipe(epochs=1, batch_size=4, sizes=(32,), variety="slight", jpeg_quality=20)
+    recipe = Recipe(epochs=1, batch_size=4, sizes=(32,), mixed_share=0, jpeg_quality=20)
     trainer = Trainer(replace(facts, size=16, enlargement=2), image.expand(4, 16, 16, 3), torch.zeros(4).long(), recipe)
     seen: list[Tensor] = []
     trainer.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
@@ -229,6 +232,8 @@ def test_few_images(facts: ModelFacts, colours: tuple[Tensor, Tensor]) -> None:
         {"average_decay": -1},
         {"precision": "int8"},
         {"variety": "none"},
+        {"optimizer": "none"},
+        {"mixed_share": 1.1},
         {"jpeg_quality": 96},
     ],
 )
