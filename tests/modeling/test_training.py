@@ -46,7 +46,7 @@ def finish(trainer: Trainer) -> list[float]:
     return [trainer.train_step() for _ in range(trainer.step, trainer.steps)]
 
 
-@pytest.mark.parametrize(("optimizer", "learning_rate"), [("adamw", 0.03), ("sgd", 0.1)])
+@pytest.mark.parametrize(("optimizer", "learning_rate"), [("adamw", 0.03), ("sgd", 0.01)])
 def test_learning(facts: ModelFacts, colours: tuple[Tensor, Tensor], optimizer: str, learning_rate: float) -> None:
     """The loss falls and the average of the weights tells three colours apart."""
     recipe = replace(RECIPE, epochs=60, batch_size=12, optimizer=optimizer, learning_rate=learning_rate)
