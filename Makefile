@@ -26,7 +26,7 @@ $(MODEL): $(READY) $(wildcard modeling/weights/*.safetensors)
 	$(BIN)/python -m modeling.export --weights bundled --model-repository model_repository
 
 demo: $(MODEL)  ## serve, classify real photographs, offer some load, print labels and percentiles
-	$(BIN)/python -m loadtest.demo
+	$(BIN)/python -m loadtest.demo --model ca_mobilenetv2
 
 serve: $(MODEL)  ## serve model_repository until Ctrl-C (ARGS="--grpc-port 9001" for other settings)
 	$(KEEPING_PAGES) $(BIN)/python -m server $(ARGS)

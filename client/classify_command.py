@@ -27,7 +27,11 @@ _WIDEST_FILE = 40
 
 def run(options: argparse.Namespace) -> int:
     """Classifies `options.images`, prints each result as it comes, and returns the exit code."""
-    files = find_images(options.images)
+    files, empty = find_images(options.images)
+    for directory in empty:
+        print(f"no image in {printable(directory)}", file=sys.stderr)
+    if not files:
+        return 2
     report = _json_reporter(options) if options.json else _text_reporter(files)
     failed = 0
     with Classifier(options.url, options.model, options.version, options.timeout, credentials(options)) as classifier:
@@ -42,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
                 failed += isinstance(result, ImageFailure)
     if failed and len(files) > 1:
         print(f"{failed} of {len(files)} images failed", file=sys.stderr)
-    return 1 if failed else 0
+    return 1 if failed or empty else 0
 
 
 def _open(file: str) -> Image:

@@ -42,12 +42,10 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """Runs one command and returns its exit code."""
     options = _parser(environment.get("COORDSERVE_URL") or DEFAULT_URL).parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command
-    if isinstance(sys.stdout, io.TextIOWrapper):  # and not closed
-        sys.stdout.reconfigure(errors="backslashreplace")  # labels and names have letters that a terminal may lack
+    _prepare_output()
     try:
         code = command(options)
-        if sys.stdout:
-            sys.stdout.flush()  # here a reader that has left, or a full disk, is still told as what it is
+        sys.stdout.flush()  # here a reader that has left, or a full disk, is still told as what it is
     except ServerUnreachable as error:
         code = _complain(f"cannot reach the server at {options.url}: {error}", EXIT_UNREACHABLE)
     except ClientError as error:
@@ -63,6 +61,13 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         code = _complain(str(error), EXIT_FAILED)
         _drop_output()
     return code
+
+
+def _prepare_output() -> None:
+    if sys.stdout is None:  # closed by whoever started this
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - until the end
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # labels and names have letters that a terminal may lack
 
 
 def _complain(text: str, code: int) -> int:
@@ -191,7 +196,9 @@ def _add_status(commands: _Commands, *parents: argparse.ArgumentParser) -> None:
 
 def _address(text: str) -> str:
     # Without a port gRPC takes 443, which is hardly ever meant.
-    if text.startswith(("http:", "https:")) or not (text.startswith(_SCHEMES) or re.fullmatch(r".+:[0-9]+", text)):
+    if text.startswith(("http:", "https:")) or not (
+        text.startswith(_SCHEMES) or re.fullmatch(r"(\[.+\]|[^:]+):[0-9]+", text)
+    ):
         raise argparse.ArgumentTypeError(f"'{printable(text)}' is no gRPC address; it is HOST:PORT")
     return _text(text)
 

@@ -10,17 +10,25 @@ from imaging.errors import InputError
 
 if TYPE_CHECKING:
     import argparse
+    from pathlib import Path
 
 
 def credentials(options: argparse.Namespace) -> grpc.ChannelCredentials | None:
     """Returns what `--tls` and `--ca` say, or None for a connection without encryption.
 
     Raises:
-        InputError: The file of `--ca` cannot be read.
+        InputError: The file of `--ca` cannot be read, or holds no certificate.
     """
     if options.ca is not None:
-        try:
-            return grpc.ssl_channel_credentials(options.ca.read_bytes())
-        except OSError as error:
-            raise InputError(f"cannot read {options.ca}: {error.strerror}") from None
+        return grpc.ssl_channel_credentials(_certificates(options.ca))
     return grpc.ssl_channel_credentials() if options.tls else None
+
+
+def _certificates(path: Path) -> bytes:
+    try:
+        pem = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
+    if b"-----BEGIN CERTIFICATE-----" not in pem:
+        raise InputError(f"{path} holds no certificate in PEM")
+    return pem

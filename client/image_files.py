@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING
 
 from imaging import image_files
-from imaging.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -14,25 +13,25 @@ if TYPE_CHECKING:
 STANDARD_INPUT = "-"
 
 
-def find_images(arguments: Iterable[str]) -> list[str]:
-    """Returns the path of each image, in the order of the arguments.
+def find_images(arguments: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Finds the path of each image, in the order of the arguments.
 
     A directory stands for the images below it, as `imaging.image_files` finds them; a directory that cannot be searched
     stands for itself, and so does everything else.
 
-    Raises:
-        InputError: There is no image in a directory.
+    Returns:
+        The images, and the directories that have none.
     """
     found: list[str] = []
+    empty: list[str] = []
     for argument in arguments:
         if os.path.isdir(argument):  # noqa: PTH112 - paths stay exactly as they were given
             images = list(_search(argument))
-            if not images:
-                raise InputError(f"no image in {argument}")
             found += images
+            empty += [] if images else [argument]
         else:
             found.append(argument)
-    return found
+    return found, empty
 
 
 def _search(directory: str) -> Iterator[str]:

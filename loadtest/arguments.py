@@ -55,11 +55,12 @@ def image_files(arguments: argparse.Namespace) -> list[Path]:
     Raises:
         ValueError: A file is not there, or a directory holds no images.
     """
-    files = [Path(path) for path in find_images(arguments.images)]
+    found, empty = find_images(arguments.images)
+    files = [Path(path) for path in found]
     if missing := [str(path) for path in files if not path.is_file()]:
         raise ValueError(f"no such file: {missing[0]}")
-    if arguments.images and not files:
-        raise ValueError("no images found")
+    if empty:
+        raise ValueError(f"no image in {empty[0]}")
     return files
 
 

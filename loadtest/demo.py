@@ -34,7 +34,8 @@ _READY_SECONDS = 120.0
 def main() -> int:
     """Run everything against a server of its own; the exit status is 0 when all of it worked."""
     options = _parser().parse_args()
-    repository, model = options.repository, ("--model", options.model)
+    repository = options.repository
+    model = ("--model", options.model) if options.model else ()
     with tempfile.TemporaryDirectory() as directory, _server(repository) as address:
         photographs = _copy_photographs(Path(directory))
         print(f"\nServing {repository} on {address}. {photographs} photographs, and what the model takes them for:\n")
@@ -57,7 +58,7 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m loadtest.demo", description=__doc__)
     parser.add_argument("repository", nargs="?", default="model_repository", help="the models to serve")
-    parser.add_argument("--model", default="ca_mobilenetv2", help="which of them to ask (default: %(default)s)")
+    parser.add_argument("--model", default="", help="which of them to ask, where several classify images")
     return parser
 
 

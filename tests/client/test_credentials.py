@@ -57,3 +57,9 @@ def test_absent_file(url: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
     """A file that cannot be read is named."""
     assert main(["status", "--url", url, "--ca", str(tmp_path / "absent.pem")], {}) == 2
     assert capfd.readouterr().err == f"cannot read {tmp_path / 'absent.pem'}: No such file or directory\n"
+
+
+def test_no_certificate(url: str, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A file that vouches for nobody is named."""
+    assert main(["status", "--url", url, "--ca", str(folder / "notes.txt")], {}) == 2
+    assert capfd.readouterr().err == f"{folder / 'notes.txt'} holds no certificate in PEM\n"

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from client.image_files import find_images
-from imaging.errors import InputError
 
 
 def test_directory_stands_for_its_images_sorted(folder: Path) -> None:
@@ -15,7 +12,7 @@ def test_directory_stands_for_its_images_sorted(folder: Path) -> None:
     (folder / "._red.png").touch()
     (folder / ".thumbnails").mkdir()
     (folder / ".thumbnails" / "red.png").touch()
-    found = [str(Path(path).relative_to(folder)) for path in find_images([str(folder)])]
+    found = [str(Path(path).relative_to(folder)) for path in find_images([str(folder)])[0]]
 
     assert found == ["green.JPG", "red.png", "a/blue.webp"]
 
@@ -24,20 +21,19 @@ def test_arguments_keep_their_order_and_files_need_no_suffix(folder: Path) -> No
     """What is named is taken, whether it looks like an image, exists, or is standard input."""
     arguments = [str(folder / "notes.txt"), "-", "absent", str(folder / "a")]
 
-    assert list(find_images(arguments)) == [*arguments[:3], str(folder / "a" / "blue.webp")]
+    assert find_images(arguments) == ([*arguments[:3], str(folder / "a" / "blue.webp")], [])
 
 
-def test_empty_directory_is_named(folder: Path, tmp_path: Path) -> None:
-    """Who names a directory expects images in it, whatever else is named."""
+def test_empty_directories_are_named(folder: Path, tmp_path: Path) -> None:
+    """Who names a directory expects images in it."""
     empty = tmp_path / "empty"
     empty.mkdir()
 
-    with pytest.raises(InputError, match=f"no image in {empty}"):
-        find_images([str(folder), str(empty)])
+    assert find_images([str(empty), str(folder / "a")]) == ([str(folder / "a" / "blue.webp")], [str(empty)])
 
 
 def test_links_to_directories_are_not_followed(folder: Path) -> None:
     """A link to its own parent does not make the search endless."""
     (folder / "a" / "loop").symlink_to(folder)
 
-    assert len(list(find_images([str(folder)]))) == 3
+    assert len(find_images([str(folder)])[0]) == 3

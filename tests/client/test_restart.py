@@ -62,5 +62,5 @@ def test_bulk_work_waits_until_the_model_is_loaded(
                 classifier.classify(photos[0])
             assert not work.done()
         finally:
-            threading.Thread(target=pipe.write_bytes, args=(b"go",)).start()
+            threading.Thread(target=pipe.write_bytes, args=(b"go",), daemon=True).start()
         assert best(work.result(60)) == [0, 1, 2]

@@ -72,6 +72,15 @@ def test_unknown_names(field: str, value: str) -> None:
         ModelFacts.from_json(text)
 
 
+def test_sizes_of_no_kind() -> None:
+    """What is no size is not multiplied by whatever else there is."""
+    fields = json.loads(ModelFacts(("a", "b"), 32).to_json())
+
+    for size in ("a", None):
+        with pytest.raises(InputError, match="size must be a whole number"):
+            ModelFacts.from_json(json.dumps({**fields, "size": size, "enlargement": 10**30}))
+
+
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
