@@ -37,9 +37,7 @@ def run(options: argparse.Namespace) -> int:
     with Classifier(options.url, options.model, options.version, options.timeout, credentials(options)) as classifier:
         classifier.ping()
         results = classifier.classify_many(map(_open, files), options.top_k, concurrency=options.concurrency)
-        # On a terminal a bar would fold lines that are as long as these.
-        silent = options.json and sys.stdout.isatty()
-        with progress("classifying", 1 if silent else len(files)) as advance:
+        with progress("classifying", len(files), whole_lines=options.json) as advance:
             for file, result in zip(files, results, strict=True):
                 report(file, result)
                 advance()

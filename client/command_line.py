@@ -65,7 +65,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
 
 def _prepare_output() -> None:
     if sys.stdout is None:  # closed by whoever started this
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - until the end
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - open until the process ends
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # labels and names have letters that a terminal may lack
 

@@ -14,12 +14,13 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def progress(title: str, total: int) -> Iterator[Callable[[], None]]:
+def progress(title: str, total: int, *, whole_lines: bool = False) -> Iterator[Callable[[], None]]:
     """Shows a bar on standard error, if that is a terminal and there is something to wait for.
 
+    Results above a bar are folded at the terminal's width; where `whole_lines` must not be, there is none.
     Yields what advances it by one.
     """
-    if total == 1 or not sys.stderr.isatty():
+    if total == 1 or not sys.stderr.isatty() or (whole_lines and sys.stdout.isatty()):
         yield lambda: None
         return
     columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

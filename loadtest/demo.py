@@ -78,17 +78,16 @@ def _server(repository: str) -> Iterator[str]:
     command += ["--metrics-port", "0", "--lame-duck-seconds", "0", "--log-format", "text"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own server
         lines = cast("TextIO", process.stderr)
+        address = _address(lines)
         # Somebody must go on reading, or the server would block on its log.
         reader = threading.Thread(target=lambda: sys.stderr.writelines(lines))
+        reader.start()
         try:
-            address = _address(lines)
-            reader.start()
             _wait_until_ready(address)
             yield address
         finally:
             process.terminate()
-            if reader.ident:
-                reader.join()
+            reader.join()
 
 
 def _address(lines: TextIO) -> str:

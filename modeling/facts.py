@@ -63,14 +63,14 @@ class ModelFacts:
     recipe: dict[str, object] | None = None
 
     def __post_init__(self) -> None:
+        seen = _number(self.size) * _number(self.enlargement)
         requirements = {
             f"network {self.network!r} is not one of {', '.join(NETWORKS)}": self.network in NETWORKS,
             f"attention {self.attention!r} is not one of {', '.join(ATTENTION)}": self.attention in ATTENTION,
             "classes must be names of one line each, at least one": _are_names(self.classes),
             "size must be a whole number of at least 1": _is_count(self.size),
             "enlargement must be a whole number of at least 1": _is_count(self.enlargement),
-            f"size times enlargement must be at most {MOST_SIDE}": _number(self.size) * _number(self.enlargement)
-            <= MOST_SIDE,
+            f"size times enlargement must be at most {MOST_SIDE}": seen <= MOST_SIDE,
             f"width must be positive and at most {MOST_WIDTH:g}": 0 < _number(self.width) <= MOST_WIDTH,
             "crop fraction must be positive and at most 1": 0 < _number(self.crop_fraction) <= 1,
             "temperature must be positive and finite": _number(self.temperature) > 0,

@@ -62,7 +62,7 @@ def train(options: Namespace) -> int:
     )
     data = {"images": len(training.labels), "classes": list(training.classes)}
     settings = {**asdict(recipe), **given, "weights": options.weights, "teachers": options.teachers, **data}
-    if max(recipe.sizes) > facts.size:
+    if max(recipe.sizes) > facts.size:  # only such views differ from those of runs from before there was a choice
         settings["views"] = "as served"
     saved = read_run(run_path, settings) if options.resume else None
     teachers = Teachers(options.teachers, facts.classes, Precision(recipe.precision)) if options.teachers else None

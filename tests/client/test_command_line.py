@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
-import shlex
-import signal
 import socket
-import subprocess
 import sys
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from client.command_line import main
 from tests.client.conftest import NOBODY
-from tests.client.servicers import Gate, NativeServicer, PlainServicer, serving
+from tests.client.servicers import NativeServicer, PlainServicer, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,18 +93,6 @@ def test_failures_do_not_stop_the_rest(url: str, folder: Path, capfd: pytest.Cap
     out, err = capfd.readouterr()
     assert out.endswith("red\n")
     assert err == f"{folder / 'absent.jpg'}: cannot read the image: No such file or directory\n1 of 2 images failed\n"
-
-
-def test_standard_input_is_an_image(
-    url: str, photos: list[bytes], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    """It is called - in the results."""
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(photos[2])))
-
-    assert run(url, "classify", "--json", "-") == 0
-
-    result = json.loads(capfd.readouterr().out)
-    assert (result["file"], result["classes"][0]["label"]) == ("-", "bleu café")
 
 
 def test_names_that_a_terminal_would_obey_are_escaped(
@@ -226,16 +209,6 @@ def test_what_a_server_says_is_escaped(folder: Path, capfd: pytest.CaptureFixtur
     assert "\\x1b[2J" in capfd.readouterr().err
 
 
-def test_full_disk_is_told(url: str, folder: Path) -> None:
-    """Results that cannot be written end the command with one line."""
-    with Path("/dev/full").open("w") as full:
-        command = [*COMMAND, "classify", str(folder), "--url", url]
-        result = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
-    assert result.returncode == 1
-    assert "No space left on device" in result.stderr
-    assert "Traceback" not in result.stderr
-
-
 @pytest.mark.parametrize("environment", [{}, {"COORDSERVE_URL": ""}])
 def test_address_has_a_default(environment: dict[str, str], capfd: pytest.CaptureFixture[str]) -> None:
     """Without $COORDSERVE_URL it is the server's own default."""
@@ -243,121 +216,3 @@ def test_address_has_a_default(environment: dict[str, str], capfd: pytest.Captur
         main(["status", "--help"], environment)
 
     assert "now 127.0.0.1:8001" in capfd.readouterr().out
-
-
-def test_bar_is_shown_on_a_terminal_and_results_stay_clean(url: str, folder: Path) -> None:
-    """Standard error is a terminal, standard output a pipe: each gets its own."""
-    terminal, end = os.openpty()
-    try:
-        command = [*COMMAND, "classify", str(folder), "--url", url, "--top-k", "1"]
-        environment = {**os.environ, "TERM": "xterm"}
-        result = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=end, env=environment, check=True)
-        shown = os.read(terminal, 100_000).decode()
-    finally:
-        os.close(end)
-        os.close(terminal)
-
-    assert "3/3" in shown
-    assert [line.split()[-1] for line in result.stdout.decode().splitlines()] == ["leaf", "red", "café"]
-    assert b"\x1b" not in result.stdout
-
-
-def test_json_on_a_terminal_stays_a_line(url: str, tmp_path: Path, photos: list[bytes]) -> None:
-    """Lines that are longer than the terminal is wide are not folded: programs read them from there, too."""
-    for number in range(2):
-        (tmp_path / f"{'long' * 40}{number}.png").write_bytes(photos[0])
-    terminal, end = os.openpty()
-    try:
-        command = [*COMMAND, "classify", "--json", str(tmp_path), "--url", url]
-        subprocess.run(command, cwd=ROOT, stdout=end, stderr=end, env={**os.environ, "TERM": "xterm"}, check=True)
-        shown = os.read(terminal, 100_000).decode()
-    finally:
-        os.close(end)
-        os.close(terminal)
-
-    assert [json.loads(line)["error"] for line in shown.splitlines()] == [None, None]
-
-
-def test_output_that_lacks_letters(url: str, photos: list[bytes]) -> None:
-    """What a terminal's encoding lacks is shown as escapes."""
-    command = [*COMMAND, "classify", "-", "--url", url, "--top-k", "1"]
-    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    result = subprocess.run(command, cwd=ROOT, input=photos[2], env=environment, capture_output=True, check=True)
-
-    assert result.stdout.endswith(rb"bleu caf\xe9" + b"\n")
-    assert result.stderr == b""
-
-
-@pytest.mark.parametrize("arguments", [["classify", "FOLDER"], ["classify", "--json", "FOLDER"], ["status"]])
-def test_closed_output(running_server: str, folder: Path, arguments: list[str]) -> None:
-    """A command whose output nobody wants still tells by its exit code, also at a terminal."""
-    terminal, end = os.openpty()
-    arguments = [argument.replace("FOLDER", str(folder)) for argument in arguments]
-    command = shlex.join([*COMMAND, *arguments, "--url", running_server])
-    result = subprocess.run(f"{command} >&-", cwd=ROOT, shell=True, stderr=end, check=False)  # noqa: S602 - a shell closes it
-    os.close(end)
-    os.close(terminal)
-
-    assert result.returncode == 0
-
-
-def test_standard_input_may_take_longer_than_an_answer(url: str, photos: list[bytes]) -> None:
-    """The time for the answer begins when the image is there."""
-    command = [*COMMAND, "classify", "-", "--url", url, "--timeout", "3", "--top-k", "1"]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(7)  # it waits for the image for as long as it takes
-        out, _ = process.communicate(photos[0])
-
-    assert process.returncode == 0
-    assert out.endswith(b"red\n")
-
-
-def test_ctrl_c_while_standard_input_is_awaited(url: str, folder: Path) -> None:
-    """It ends the command then, too."""
-    command = [*COMMAND, "classify", "--json", str(folder / "red.png"), "-", "--concurrency", "1", "--url", url]
-    with subprocess.Popen(
-        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        assert process.stdout
-        process.stdout.readline()  # the first image is done
-        _wait_until_it_reads(process.pid)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 128 + signal.SIGINT
-
-
-def _wait_until_it_reads(pid: int) -> None:
-    """Wait until the main thread of a process is in read() of its standard input, as the kernel tells."""
-    end = time.monotonic() + 30
-    while not Path(f"/proc/{pid}/syscall").read_text().startswith("0 0x0 "):
-        assert time.monotonic() < end, "it never read"
-        time.sleep(0.01)
-
-
-def test_reader_that_leaves_ends_the_command_quietly(url: str, folder: Path) -> None:
-    """As with any filter, nobody is told that a pipe broke."""
-    images = [str(folder / "red.png")] * 200
-    command = [*COMMAND, "classify", "--json", "--url", url, *images]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout
-        assert process.stderr
-        first: Any = json.loads(process.stdout.readline())
-        process.stdout.close()
-        complaint = process.stderr.read()
-
-    assert first["classes"][0]["label"] == "red"
-    assert complaint == b""
-    assert process.returncode == 128 + signal.SIGPIPE
-
-
-def test_ctrl_c_ends_the_command_quietly(folder: Path) -> None:
-    """Even while the server hangs."""
-    gate = Gate()
-    with serving(NativeServicer(on_request=lambda *_: gate.wait())) as url, gate:
-        command = [*COMMAND, "classify", str(folder), "--url", url, "--timeout", "100"]
-        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-            gate.reached.wait()
-            process.send_signal(signal.SIGINT)
-            out, err = process.communicate()
-
-    assert (process.returncode, out, err) == (128 + signal.SIGINT, b"", b"")

@@ -29,7 +29,7 @@ class TritonPythonModel:
         pathlib.Path(__file__).with_name("pipe").read_bytes()
 
     def execute(self, requests):
-        raise NotImplementedError
+        raise NotImplementedError("nobody asks it")
 """
 FIRST_CONFIG = """
     backend: "python" instance_group [ { count: 1 } ]
