@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import os
@@ -9,9 +10,13 @@ import shlex
 import signal
 import subprocess
 import sys
+import termios
+import time
+from array import array
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 from client.command_line import main
@@ -130,8 +135,24 @@ def test_ctrl_c_while_standard_input_is_awaited(url: str, folder: Path) -> None:
         assert process.stdin
         process.stdin.write(bytes(1 << 20))  # more than a pipe holds: when it is gone, somebody is reading
         process.stdin.flush()
+        _wait_until_more_is_awaited(process)
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 128 + signal.SIGINT
+
+
+def _wait_until_more_is_awaited(process: subprocess.Popen[bytes]) -> None:
+    """Python looks for signals when one interrupts it in a read, and not between two: there it would come too early."""
+    reader = psutil.Process(process.pid)
+    assert process.stdin
+    while _unread(process.stdin.fileno()) or reader.status() != psutil.STATUS_SLEEPING:
+        time.sleep(0.01)
+
+
+def _unread(pipe: int) -> int:
+    """Returns how many bytes are in a pipe."""
+    count = array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, count)
+    return count[0]
 
 
 def test_reader_that_leaves_ends_the_command_quietly(url: str, folder: Path) -> None:
