@@ -8,6 +8,7 @@ from typing import Any
 
 from modeling.augmentation import VARIETIES
 from modeling.command import InputError
+from modeling.optimizers import OPTIMIZERS
 from modeling.stored_view import BEST_JPEG
 
 
@@ -31,7 +32,7 @@ class Recipe:
     jpeg_quality: int = _setting(
         0, "quality of the JPEG that each view is stored as before the network sees it, as callers may do; 0: none"
     )
-    optimizer: str = _setting("adamw", "what changes the weights; sgd is with Nesterov's momentum", ("adamw", "sgd"))
+    optimizer: str = _setting("adamw", "what changes the weights; sgd is with Nesterov's momentum", tuple(OPTIMIZERS))
     learning_rate: float = _setting(3e-3, "the optimizer's highest learning rate")
     warm_up: float = _setting(0.15, "share of the run over which the learning rate rises, to fall as a cosine after")
     weight_decay: float = _setting(0.05, "the optimizer's decay of kernels and matrices")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,24 +14,18 @@ from modeling.checkpoint import load_strictly
 from modeling.command import InputError
 from modeling.distillation import distillation_loss
 from modeling.kernels import quicken
+from modeling.optimizers import make_optimizer
 from modeling.servable import Normalisation
 from modeling.stored_view import as_jpeg
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from torch import Tensor
 
     from modeling.distillation import Teachers
     from modeling.facts import ModelFacts
     from modeling.recipe import Recipe
-
-
-_MOMENTUM = 0.9
-_OPTIMIZERS: dict[str, Callable[[list[dict[str, Any]]], torch.optim.Optimizer]] = {
-    "adamw": partial(torch.optim.AdamW, foreach=True),
-    "sgd": partial(torch.optim.SGD, momentum=_MOMENTUM, nesterov=True, foreach=True),
-}
 
 
 class Trainer:
@@ -76,11 +69,7 @@ class Trainer:
         self._batch_size = min(recipe.batch_size, len(labels))
         self.steps_per_epoch = len(labels) // self._batch_size
         self.steps = self.steps_per_epoch * recipe.epochs
-        # Decay is for what is multiplied with activations, not for biases or batch normalisation.
-        decayed = [parameter for parameter in self.network.parameters() if parameter.ndim > 1]
-        others = [parameter for parameter in self.network.parameters() if parameter.ndim <= 1]
-        groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
-        self._optimizer = _OPTIMIZERS[recipe.optimizer](groups)
+        self._optimizer = make_optimizer(recipe.optimizer, self.network, recipe.weight_decay)
         if recipe.kernels == "own":
             quicken(self.network)
 
