@@ -237,7 +237,10 @@ class Batcher(Generic[Payload, Result]):
         """Answer a batch that failed; its requests are tried one by one, so that one of them harms no other."""
         if len(batch) > 1:
             for entry in batch:
-                self._run(instance, [entry])
+                if entry.deadline <= time.monotonic():
+                    entry.future.set_exception(DeadlineUnreachable("the deadline passed after the model had failed"))
+                else:
+                    self._run(instance, [entry])
             return
         answer = error if isinstance(error, ServingError) else ModelFailed("the model failed on this request")
         answer.started_ns = started_ns

@@ -26,6 +26,8 @@ class Catalogue:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._models: dict[str, ModelRecord] = {}
+        self._passed_over: set[str] = set()
+        self._trouble = ""
 
     def get(self, name: str, version: int | None = None) -> ModelVersion:
         """The version of a model that answers requests; `None` is the latest that is ready.
@@ -104,10 +106,14 @@ class Catalogue:
 
     def _names_if_any(self) -> list[str]:
         try:
-            return self.names()
+            names = self.names()
         except OSError as error:
-            logger.warning("model repository %s: %s", self._directory, system_reason(error))
+            if (trouble := system_reason(error)) != self._trouble:  # somebody looks every second
+                logger.warning("model repository %s: %s", self._directory, trouble)
+            self._trouble = trouble
             return []
+        self._trouble = ""
+        return names
 
     def names(self) -> list[str]:
         """The directories that hold a model each.
@@ -115,7 +121,12 @@ class Catalogue:
         Raises:
             OSError: the repository cannot be read any more.
         """
-        return model_directories.models(self._directory)
+        return model_directories.models(self._directory, self._pass_over)
+
+    def _pass_over(self, name: str, error: OSError) -> None:
+        if name not in self._passed_over:  # it is lost+found, or a mistake of which one line is enough
+            logger.info("%s: passed over: %s", self._directory / name, error.strerror)
+        self._passed_over.add(name)
 
 
 def _none_available(name: str, model: ModelRecord) -> ModelNotFound | ModelNotReady:

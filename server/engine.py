@@ -58,10 +58,12 @@ class TorchScriptModel:
         """Load `path`.
 
         Raises:
-            EngineError: it is no TorchScript archive, or its inputs are not those of `config`.
+            EngineError: it is missing or no TorchScript archive, or its inputs are not those of `config`.
         """
         self.config = config
         try:
+            if not path.is_file():
+                raise EngineError(f"{path.name} is missing")
             self.module = torch.jit.load(str(path), map_location="cpu").eval()  # type: ignore[no-untyped-call] # torch's
         except (RuntimeError, ValueError, OSError) as error:
             raise EngineError(f"{path.name} is no TorchScript module that can be loaded") from error
@@ -86,7 +88,8 @@ class TorchScriptInstance:
         self._threads = threads
         self._bytes: list[memoryview] = []
         self._views: list[list[torch.Tensor]] = []
-        self._storages: set[int] = set()
+        # Of what the next batch may overwrite: the inputs, and what the module keeps.
+        self._storages = {tensor.untyped_storage().data_ptr() for tensor in model.module.buffers()}
 
     def open(self) -> None:
         """Bind this thread's share of the cores and allocate the buffers: [max_rows, *dims] for each input."""
@@ -156,7 +159,7 @@ class TorchScriptInstance:
         return [self._owned(output) for output in ordered]
 
     def _owned(self, output: torch.Tensor) -> torch.Tensor:
-        """A contiguous output that the next batch cannot overwrite: a module may return its own input."""
+        """A contiguous output that the next batch cannot overwrite: it may be an input, or what the module keeps."""
         if output.untyped_storage().data_ptr() in self._storages:
             return output.clone(memory_format=torch.contiguous_format)
         return output if output.is_contiguous() else output.contiguous()

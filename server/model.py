@@ -75,13 +75,12 @@ class ModelVersion(Leased):
         batcher = Batcher[Any, Any](config.name, instances, policy, self.statistics.executed, samples)
         try:
             batcher.start(is_given_up)
-        except SampleError as error:
-            self._finalize_instances()
-            raise WarmUpError(error.sample.index, f"{error}: {_last_line(error.__cause__)}") from error
-        except (EngineError, ModelFailed, ShuttingDown):
-            self._finalize_instances()
-            raise
         except Exception as error:
+            self._finalize_instances()
+            if isinstance(error, SampleError):
+                raise WarmUpError(error.sample.index, f"{error}: {_last_line(error.__cause__)}") from error
+            if isinstance(error, EngineError | ModelFailed | ShuttingDown):
+                raise
             raise EngineError(f"the module fails on a batch of zeros: {_last_line(error)}") from error
         return batcher
 

@@ -40,7 +40,7 @@ class ConfigError(ValueError):
 
 
 class ForeignModel(ConfigError):  # noqa: N818 - the name says what it is
-    """A config.pbtxt of a model for another platform or backend, which is no mistake in it."""
+    """A config.pbtxt of a model that only other servers can serve, which is no mistake in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +220,7 @@ def _normalize(proto: Any) -> None:
 
 def _max_rows(proto: Any) -> int:
     if proto.max_batch_size > _MOST_ROWS:
-        raise ConfigError(f"max_batch_size must be at most {_MOST_ROWS}, got {proto.max_batch_size}")
+        raise ForeignModel(f"max_batch_size must be at most {_MOST_ROWS}, got {proto.max_batch_size}")
     return max(1, int(proto.max_batch_size))
 
 
@@ -233,7 +233,8 @@ def _tensor(tensor: Any, role: str, backend: str) -> TensorSpec:
         raise ConfigError(f'{role} "{tensor.name}": data type {word} cannot be served')
     known = role == "input" and backend == BACKEND  # code in Python, and ensembles of it, take tensors of any size
     if not tensor.dims or (role == "input" and any(dim < 1 and (known or dim != -1) for dim in tensor.dims)):
-        raise ConfigError(f'{role} "{tensor.name}": dims must all be given and positive, got {list(tensor.dims)}')
+        kind = ForeignModel if tensor.dims and all(dim > 0 or dim == -1 for dim in tensor.dims) else ConfigError
+        raise kind(f'{role} "{tensor.name}": dims must all be given and positive, got {list(tensor.dims)}')
     if role == "input" and tensor.format and len(tensor.dims) != _IMAGE_RANK:
         raise ConfigError(f'{role} "{tensor.name}": the format is one of images, whose dims are three')
     return TensorSpec(tensor.name, datatype, tuple(tensor.dims))
@@ -264,7 +265,7 @@ def _instance_count(proto: Any) -> int:
     kinds = model_config_pb2.ModelInstanceGroup
     for group in proto.instance_group:
         if group.kind not in (kinds.KIND_AUTO, kinds.KIND_CPU):
-            raise ConfigError("instance_group: only KIND_CPU and KIND_AUTO can be served here")
+            raise ForeignModel("instance_group: only KIND_CPU and KIND_AUTO can be served here")
         if group.count < 0:
             raise ConfigError("instance_group: count must be 0 or more")
     return sum(group.count for group in proto.instance_group)

@@ -7,18 +7,15 @@ DIR/NAME/VERSION/model.pt      VERSION is a whole number without leading zeros; 
 
 from __future__ import annotations
 
-import logging
 import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 # Below a model's directory: each file and directory with its size in bytes, its time of change in ns, and its inode.
 Contents = frozenset[tuple[str, int, int, int]]
-
-logger = logging.getLogger(__name__)
 
 _VERSION = re.compile(r"[1-9][0-9]*")
 
@@ -32,13 +29,22 @@ def list_all(repository: Path) -> list[str]:
     return sorted(path.name for path in repository.iterdir() if path.is_dir() and path.name[0] != ".")
 
 
-def models(repository: Path) -> list[str]:
+def models(repository: Path, unreadable: Callable[[str, OSError], None]) -> list[str]:
     """The directories of a repository that hold a model each; others, such as lost+found, are passed over.
+
+    `unreadable(name, error)` is told of those that cannot be looked into.
 
     Raises:
         OSError: the repository cannot be read.
     """
-    return [name for name in list_all(repository) if _is_model(repository / name)]
+    names = []
+    for name in list_all(repository):
+        try:
+            if _is_model(repository / name):
+                names.append(name)
+        except OSError as error:
+            unreadable(name, error)
+    return names
 
 
 def versions(model: Path) -> list[int]:
@@ -50,13 +56,18 @@ def versions(model: Path) -> list[int]:
     return [int(path.name) for path in model.iterdir() if path.is_dir() and _VERSION.fullmatch(path.name)]
 
 
-def contents(repository: Path) -> dict[str, Contents]:
+def contents(repository: Path, before: Mapping[str, Contents]) -> dict[str, Contents]:
     """What lies below each model's directory, to tell later whether it has changed.
+
+    What cannot be looked into now is taken to be as it was `before`.
 
     Raises:
         OSError: the repository cannot be read.
     """
-    return {name: frozenset(_entries(repository / name, "", frozenset())) for name in models(repository)}
+    closed: list[str] = []
+    found = models(repository, lambda name, _: closed.append(name))
+    seen = {name: frozenset(_entries(repository / name, "", frozenset())) for name in found}
+    return seen | {name: before[name] for name in closed if name in before}
 
 
 def _entries(directory: Path, prefix: str, above: frozenset[int]) -> Iterator[tuple[str, int, int, int]]:
@@ -79,11 +90,4 @@ def _entries(directory: Path, prefix: str, above: frozenset[int]) -> Iterator[tu
 
 
 def _is_model(directory: Path) -> bool:
-    try:
-        if (directory / "config.pbtxt").exists() or versions(directory):
-            return True
-    except OSError as error:
-        logger.info("%s: passed over: %s", directory, error.strerror)
-        return False
-    logger.debug("%s: passed over: it has neither config.pbtxt nor a version", directory)
-    return False
+    return (directory / "config.pbtxt").exists() or bool(versions(directory))

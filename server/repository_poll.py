@@ -36,7 +36,7 @@ class RepositoryPoll:
         """
         self._repository = repository
         self._directory = directory
-        self._seen = model_directories.contents(directory)
+        self._seen = model_directories.contents(directory, {})
         self._loaded = dict(self._seen)
         self._incomplete: set[str] = set()  # ensembles that miss a step
         self._trouble = ""
@@ -47,7 +47,7 @@ class RepositoryPoll:
         A directory that cannot be read changes nothing: what serves goes on serving.
         """
         try:
-            seen = model_directories.contents(self._directory)
+            seen = model_directories.contents(self._directory, self._seen)
         except OSError as error:
             self._tell(f"model repository {self._directory} cannot be read: {system_reason(error)}")
             return

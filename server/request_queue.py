@@ -94,13 +94,20 @@ class RequestQueue(Generic[Payload, Result]):
         if self._instances - self.busy > len(self._waiting):
             return
         running = sum(max(0.0, until - now) for until in self._busy_until.values())
-        queued = self._waiting_rows * self.cost.seconds_per_row
+        queued = self._queued_seconds()
         expected = (running + queued) / self._instances + self.cost.seconds(entry.rows)
         if now + expected > entry.deadline:
             raise DeadlineUnreachable(
                 f"the deadline is {(entry.deadline - now) * 1e3:.0f} ms away, but with {len(self._waiting)} requests"
                 f" waiting an answer takes about {expected * 1e3:.0f} ms"
             )
+
+    def _queued_seconds(self) -> float:
+        """What one instance needs for all that waits."""
+        if self._policy.merge or not self._waiting:
+            return self._waiting_rows * self.cost.seconds_per_row
+        usual_rows = math.ceil(self._waiting_rows / len(self._waiting))
+        return len(self._waiting) * self.cost.seconds(usual_rows)
 
     def discard(self, future: Future[Reply[Result]]) -> bool:
         """Give up a request's place; false when it has none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_GRPC_PEER = re.compile("(ipv[46]:.*):[0-9]+")
 _MOST_CHARACTERS = 300  # of what a caller was told, which may quote what it sent
 
 
@@ -115,7 +117,7 @@ def _log(what: str, request: ObservedRequest, summary: RequestSummary, suppresse
         "code": summary.code,
         "reason": summary.reason,
         "batch_size": summary.batch_size,
-        "peer": request.peer().rpartition(":")[0],  # without the port, which tells nothing
+        "peer": _GRPC_PEER.sub(r"\1", request.peer()),  # the port tells nothing; callers by HTTP come without
         **{name: round(value, 3) for name, value in asdict(summary.breakdown).items()},
         "trace_id": summary.trace_id,
         "span_id": summary.span_id,

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from server.histogram import Exemplar, Histogram
 
 # OpenMetrics allows no more characters in an exemplar's labels, names included.
-_MOST_REQUEST_ID = 128 - len("request_id")
+MOST_REQUEST_ID = 128 - len("request_id")
 
 
 class Sample(NamedTuple):
@@ -66,6 +66,6 @@ def _exemplar(exemplar: Exemplar) -> str:
 
     A caller chose the id: to Prometheus a page with a NUL there is no page, and parsers trip over quotes.
     """
-    told = exemplar.request_id[:_MOST_REQUEST_ID]
+    told = exemplar.request_id[:MOST_REQUEST_ID]
     request_id = "".join(char if char.isprintable() and char not in '"\\' else "?" for char in told)
     return f' # {{request_id="{request_id}"}} {exemplar.value} {exemplar.finished:.3f}'

@@ -168,7 +168,7 @@ def _checked(arrays: dict[str, NDArray[Any]], spec: TensorSpec, rows: int | None
     expected = spec.dims if rows is None else (rows, *spec.dims)
     if len(array.shape) != len(expected) or any(e not in (-1, s) for s, e in zip(array.shape, expected, strict=True)):
         raise ModelFailed(f"output {spec.name} of the model has shape {list(array.shape)}, expected {list(expected)}")
-    return array
+    return array if is_text else array.copy()  # the model may write its next answer into it
 
 
 def _encoded(array: NDArray[Any], name: str) -> NDArray[Any]:

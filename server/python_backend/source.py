@@ -67,9 +67,14 @@ def importing(directory: Path) -> Iterator[None]:
         finally:
             sys.path.remove(str(directory))
             for name in sys.modules.keys() - known:
-                file = getattr(sys.modules[name], "__file__", None) or ""
-                if file.startswith(f"{directory}/") and not name.startswith(_NAME):
+                if not name.startswith(_NAME) and _is_below(directory, sys.modules[name]):
                     del sys.modules[name]
+
+
+def _is_below(directory: Path, module: ModuleType) -> bool:
+    """Whether a module is a file below `directory`, or a folder there, which needs no file of its own."""
+    places = [getattr(module, "__file__", None) or "", *getattr(module, "__path__", ())]
+    return any(place.startswith(f"{directory}/") for place in places)
 
 
 def place(error: BaseException, directory: Path) -> str:

@@ -16,6 +16,7 @@ from server.services.outcome import Outcome
 from server.services.parameters import parse_version
 from server.services.share import AT_ONCE, Share
 from server.services.streaming import answer_in_order
+from server.services.wire import parse_classify_message
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from server.services.delivery import Delivery
 
 SERVICE = classifier_pb2.DESCRIPTOR.services_by_name["Classifier"]
+PARSERS = {"Classify": parse_classify_message, "ClassifyStream": parse_classify_message}
 
 _DEFAULT_TOP_K = 5
 
@@ -100,11 +102,13 @@ class ClassifierServicer:
         """One image's result, or why there is none."""
         arrived_ns = time.monotonic_ns()
         try:
-            with Outcome(model, request.request_id) as outcome:
-                async with share.place(model):
+            async with share.place(model):  # waiting for its siblings is the caller's choice, not the model's latency
+                started_ns = time.monotonic_ns()
+                with Outcome(model, request.request_id) as outcome:
                     reply = await self._decode_and_execute(image, wanted, model, call)
-                outcome.answered(1, reply)
-                return _result(reply, request.top_k or _DEFAULT_TOP_K, model, arrived_ns)
+                    outcome.answered(1, reply)
+                    model.statistics.decoded(reply.arrived_ns - started_ns)
+                    return _result(reply, request.top_k or _DEFAULT_TOP_K, model, arrived_ns, started_ns)
         except ServingError as error:
             return error
 
@@ -116,7 +120,6 @@ class ClassifierServicer:
             payload = await self._decoder.decode(image, wanted)
         finally:
             current().decoded(model.config.name, started_ns)
-        model.statistics.decoded(time.monotonic_ns() - started_ns)
         return await execute(model, self._delivery, payload, 1, call.deadline)
 
 
@@ -132,12 +135,15 @@ def _account_failures(outcomes: Sequence[Any | ServingError], call: Call) -> Non
         raise type(error)(*error.args)  # a copy, as the frames that it passes know the outcomes
 
 
-def _result(reply: Reply[Result], top_k: int, model: ModelVersion, arrived_ns: int) -> Any:
-    """One image's classes, and where its time went since `arrived_ns`; counts what was predicted."""
+def _result(reply: Reply[Result], top_k: int, model: ModelVersion, arrived_ns: int, started_ns: int) -> Any:
+    """One image's classes, and where its time went since `arrived_ns`; counts what was predicted.
+
+    From `started_ns` on it had a decoder, or waited for one.
+    """
     finished_ns = time.monotonic_ns()
     execution = reply.execution
     timing = classifier_pb2.Timing(
-        decode_ns=reply.arrived_ns - arrived_ns,
+        decode_ns=reply.arrived_ns - started_ns,
         queue_ns=execution.started_ns - reply.arrived_ns,
         compute_ns=execution.finished_ns - execution.started_ns,
         total_ns=finished_ns - arrived_ns,

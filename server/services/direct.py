@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
 from proto import classifier_pb2
+from server.errors import DeadlineUnreachable
 from server.services.accounting import Call
 
 if TYPE_CHECKING:
@@ -35,8 +37,12 @@ class DirectClassifier:
         context = _Context(peer, seconds)
 
         async def answer() -> Any:
-            with self._intake:
-                return await self._servicer.Classify(await read(), Call(context, self._account))
+            try:
+                async with asyncio.timeout(seconds):  # as gRPC ends a call whose deadline has passed
+                    with self._intake:
+                        return await self._servicer.Classify(await read(), Call(context, self._account))
+            except TimeoutError:
+                raise DeadlineUnreachable("there was no answer in time") from None
 
         return await self._account.settle(answer(), context)
 

@@ -115,6 +115,8 @@ def _payload(step: Step, config: ModelConfig, tensors: Tensors, request: Any) ->
     """A step's inputs as its model takes them, and how many rows they have."""
     arrays = [_fitted(tensors[step.inputs[spec.name]], spec, batches=config.batches) for spec in config.inputs]
     rows = len(arrays[0]) if config.batches else 1
+    if rows < 1:
+        raise InvalidRequest(f"{id_prefix(request)}inference request batch-size must be >= 1 for '{config.name}'")
     try:
         check_rows(rows, config)
         for array, spec in zip(arrays, config.inputs, strict=True):

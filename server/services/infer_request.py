@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 # Of inputs, outputs and parameters: more make no sense, and looking at millions would keep others waiting.
 _MOST_PARTS = 256
+# What a request may keep in the queue besides its tensors, in bytes.
+_SMALL_REST = 1 << 16
 # Of a shape in an error text.
 _MOST_DIMENSIONS = 16
 _BATCH_DIMENSION_NOTE = (
@@ -97,7 +99,7 @@ def read_infer_request(message: InferMessage, config: ModelConfig) -> Inference:
 
 def _payload(request: Any, data: Data, config: ModelConfig) -> tuple[Any, ...]:
     if config.backend == BACKEND:
-        return tuple([_buffer(data[spec.name]) for spec in config.inputs])
+        return _without_rest([_buffer(data[spec.name]) for spec in config.inputs])
     shapes = {tensor.name: tensor.shape for tensor in request.inputs}
     return tuple([_array(data[spec.name], spec, shapes[spec.name]) for spec in config.inputs])
 
@@ -106,9 +108,18 @@ def _buffer(content: Content) -> bytes | memoryview:
     return content.encode() if isinstance(content, TypedContents) else content  # type: ignore[return-value] # no BYTES
 
 
+def _without_rest(buffers: Sequence[bytes | memoryview]) -> tuple[bytes | memoryview, ...]:
+    """The same contents; copies where views would keep a message that is much larger until the batch has run."""
+    views = [buffer for buffer in buffers if isinstance(buffer, memoryview)]
+    if not views or len(views[0].obj) <= 2 * sum(map(len, views)) + _SMALL_REST:  # type: ignore[arg-type] # bytes
+        return tuple(buffers)
+    return tuple([bytes(buffer) for buffer in buffers])
+
+
 def _array(content: Content, spec: TensorSpec, shape: Sequence[int]) -> NDArray[Any]:
     if spec.datatype != BYTES:
-        return np.frombuffer(_buffer(content), DATATYPES[spec.datatype]).reshape(shape)
+        (buffer,) = _without_rest([_buffer(content)])
+        return np.frombuffer(buffer, DATATYPES[spec.datatype]).reshape(shape)
     array = np.empty(len(content), object)
     array[:] = content
     return array.reshape(shape)

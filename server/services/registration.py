@@ -33,7 +33,7 @@ def handlers(
     names = [*SERVICE_NAMES, health.SERVICE.full_name, _REFLECTION.full_name]
     return [
         service_handler(inference.SERVICE, inference_servicer, accounts, intake, inference.PARSERS),
-        service_handler(classifier.SERVICE, classifier_servicer, accounts, intake),
+        service_handler(classifier.SERVICE, classifier_servicer, accounts, intake, classifier.PARSERS),
         service_handler(health.SERVICE, health_servicer, accounts, intake),
         service_handler(_REFLECTION, ReflectionServicer(names), accounts, intake),
         _UnknownMethods(accounts, intake),

@@ -1,21 +1,34 @@
-"""ModelInferRequest off the wire without copying its tensors.
+"""Messages off the wire: their tensors are not copied, and what has more parts than any real request is not built.
 
 Protobuf copies a `bytes` field twice before Python sees it. The tensors of a request stand in field 7 of the message,
 in plain sight: each is a tag, a length and the bytes. So the message is cut in two, the small rest goes through
 protobuf, and the tensors stay where gRPC put them.
+
+A field of two bytes becomes an object of a hundred. So fields are counted before protobuf makes objects of them.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from google.protobuf.message import DecodeError
 from tritonclient.grpc import service_pb2
 
+from proto import classifier_pb2
+from server.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 _RAW_INPUT_CONTENTS = 7 << 3 | 2  # field 7, length-delimited
-_LENGTH_DELIMITED = 2
+_VARINT, _LENGTH_DELIMITED = 0, 2
+_FIXED_SIZES = {1: 8, 5: 4}  # by wire type
 _LONG_TAG = 0x80
-# More of them than any real request has are left to protobuf, which walks through millions much faster.
-_MOST_FIELDS = 1024
+_MOST_TAG = (1 << 32) - 1
+# More of them than any real request has.
+_MOST_FIELDS = 4096
+# Of a message with fields that no message here has, or with damage.
+_MOST_ODD_BYTES = 1 << 16
 
 
 class InferMessage(NamedTuple):
@@ -25,36 +38,87 @@ class InferMessage(NamedTuple):
     raw: list[memoryview]
 
 
+class _OddFieldError(Exception):
+    """A message has something that is left to protobuf to judge."""
+
+
 def parse_infer_message(message: bytes) -> InferMessage:
     """Split `message` into request and tensors.
 
     Raises:
         google.protobuf.message.DecodeError: it is no ModelInferRequest.
+        InvalidRequest: it has too many fields.
     """
     view = memoryview(message)
     header: list[memoryview] = []
     raw: list[memoryview] = []
+    try:
+        for tag, start, content, stop in _fields(message):
+            if tag == _RAW_INPUT_CONTENTS:
+                raw.append(view[content:stop])
+            else:
+                header.append(view[start:stop])
+    except _OddFieldError:
+        request = _parse_odd(message, service_pb2.ModelInferRequest)
+        contents = request.raw_input_contents[: len(request.inputs)]
+        return InferMessage(request, [memoryview(content) for content in contents])
+    return InferMessage(service_pb2.ModelInferRequest.FromString(b"".join(header)), raw)
+
+
+def parse_classify_message(message: bytes) -> Any:
+    """Return the ClassifyRequest that `message` is.
+
+    Raises:
+        google.protobuf.message.DecodeError: it is none.
+        InvalidRequest: it has too many fields.
+    """
+    try:
+        for _ in _fields(message):
+            pass
+    except _OddFieldError:
+        return _parse_odd(message, classifier_pb2.ClassifyRequest)
+    return classifier_pb2.ClassifyRequest.FromString(message)
+
+
+def _parse_odd(message: bytes, kind: Any) -> Any:
+    if len(message) > _MOST_ODD_BYTES:
+        raise DecodeError("a large message with fields that it cannot have")
+    return kind.FromString(message)
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, int, int, int]]:
+    """Each field's tag, and where it starts, where its content starts, and where both end.
+
+    Raises:
+        _OddFieldError: it is none that can be told without knowing the message: a group, or damage.
+        InvalidRequest: there are too many.
+    """
     position, end = 0, len(message)
     for _ in range(_MOST_FIELDS):
         if position == end:
-            return InferMessage(service_pb2.ModelInferRequest.FromString(b"".join(header)), raw)
-        start, tag = position, message[position]
-        size, position = _varint(message, position + 1)
-        stop = position + size
-        if tag >= _LONG_TAG or tag & 7 != _LENGTH_DELIMITED or stop > end or size < 0:
-            break  # fields that the message does not have, or damage: protobuf decides
-        if tag == _RAW_INPUT_CONTENTS:
-            raw.append(view[position:stop])
-        else:
-            header.append(view[start:stop])
-        position = stop
-    return _parse_whole(message)
+            return
+        start, tag, content = position, message[position], position + 1
+        if tag >= _LONG_TAG:
+            tag, content = _varint(message, start)
+        content, position = _extent(message, tag, content)
+        if position > end:
+            raise _OddFieldError
+        yield tag, start, content, position
+    if position != end:
+        raise InvalidRequest(f"a request can have {_MOST_FIELDS} fields, but this has more")
 
 
-def _parse_whole(message: bytes) -> InferMessage:
-    request = service_pb2.ModelInferRequest.FromString(message)
-    contents = request.raw_input_contents[: len(request.inputs)]
-    return InferMessage(request, [memoryview(content) for content in contents])
+def _extent(message: bytes, tag: int, position: int) -> tuple[int, int]:
+    """Where the content of a field starts and ends, of which the tag stands before `position`."""
+    wire_type = tag & 7
+    if not 1 <= tag >> 3 <= _MOST_TAG >> 3:
+        raise _OddFieldError
+    if wire_type in _FIXED_SIZES:
+        return position, position + _FIXED_SIZES[wire_type]
+    value, behind = _varint(message, position)
+    if value < 0 or wire_type not in (_VARINT, _LENGTH_DELIMITED):
+        raise _OddFieldError
+    return (position, behind) if wire_type == _VARINT else (behind, behind + value)
 
 
 def _varint(message: bytes, position: int) -> tuple[int, int]:

@@ -40,6 +40,22 @@ def test_one_poisoned_request_harms_no_other(open_bench: OpenBench) -> None:
     assert bench.observed == [1, 1, 1]
 
 
+def test_a_failed_batch_is_not_repeated_for_those_who_gave_up(open_bench: OpenBench) -> None:
+    """Whose deadline has passed by then is told so, and costs the others no time."""
+    bench = open_bench()
+    [busy] = bench.occupy()
+    late, patient = bench.submit("late", within=8), bench.submit("patient")
+    busy.finish()
+    run = bench.next_run()
+    bench.clock.advance(8)
+    run.fail(ValueError("somewhere inside"))
+    run = bench.next_run()
+    assert run.payloads == ["patient"]
+    run.finish()
+    assert isinstance(failure(late), DeadlineUnreachable)
+    assert answer(patient) == "patient!"
+
+
 def test_a_failure_tells_nothing_of_the_inside(open_bench: OpenBench, caplog: pytest.LogCaptureFixture) -> None:
     """The caller learns that the model failed, the log learns why."""
     bench = open_bench()

@@ -78,6 +78,18 @@ class Identity(nn.Module):
         return x
 
 
+class Keeping(nn.Module):
+    """Gives its answers in memory that it keeps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("answer", torch.zeros(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The input, in the buffer."""
+        return self.answer.copy_(x)
+
+
 class FirstColumn(nn.Module):
     """Gives back a part of the memory that it gets."""
 
@@ -239,12 +251,13 @@ def test_a_small_batch_sees_nothing_of_the_large_one_before(tmp_path: Path) -> N
         (Identity(), "max_batch_size: 2\n" + _ONE, [[1, 2]]),
         (Identity(), _ONE, [1, 2]),
         (FirstColumn(), "max_batch_size: 2\n" + _tensors("input", ("x", "FP32", [2])) + _OUT, [[1]]),
+        (Keeping(), _ONE, [1, 2]),
     ],
 )
 def test_the_next_batch_does_not_overwrite_an_answer(
     tmp_path: Path, module: nn.Module, config: str, expected: list[Any]
 ) -> None:
-    """A module may give back its own input, which the instance uses again."""
+    """A module may give back its own input, which the instance uses again, or a buffer that it writes to again."""
     instance = _instance(tmp_path, module, config)
     [(first,)] = _run(instance, _bytes(np.float32([1, 2])))
     _run(instance, _bytes(np.float32([8, 9])))
@@ -391,6 +404,12 @@ def test_a_truncated_module_is_refused(tmp_path: Path, part: float) -> None:
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * part)])
     with pytest.raises(EngineError):
+        _model(tmp_path, None, _ONE)
+
+
+def test_a_file_that_is_missing_is_told_as_such(tmp_path: Path) -> None:
+    """It is not taken for a broken one: models are often exported after the rest was copied."""
+    with pytest.raises(EngineError, match=r"^model\.pt is missing$"):
         _model(tmp_path, None, _ONE)
 
 

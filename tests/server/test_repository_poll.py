@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import shutil
 from typing import TYPE_CHECKING
 
@@ -201,6 +203,24 @@ def test_a_directory_that_cannot_be_read_changes_nothing(
         f"model repository {tmp_path} cannot be read: No such file or directory"
     ]
     _settle(poll)
+    assert _answer(repository) == 1
+
+
+def test_a_model_that_cannot_be_looked_into_goes_on_serving(
+    repository: ModelRepository, poll: RepositoryPoll, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A directory that is shut, or whose server is away, is not taken for one that is gone."""
+    iterdir = type(tmp_path).iterdir
+
+    def refuse(path: Path) -> Iterator[Path]:
+        if path.name == "net":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return iterdir(path)
+
+    (tmp_path / "net" / "config.pbtxt").rename(tmp_path / "config.pbtxt")
+    monkeypatch.setattr(type(tmp_path), "iterdir", refuse)
+    for _ in range(3):
+        poll.look()
     assert _answer(repository) == 1
 
 

@@ -169,6 +169,18 @@ def test_a_refusal_tells_the_numbers() -> None:
     )
 
 
+def test_without_merging_what_waits_costs_as_much_as_alone() -> None:
+    """A batch of eight would cost no more than one request here, but each runs on its own."""
+    queue = _queue(cost=lambda _rows: 2.0, merge=False)
+    _add(queue)
+    _take(queue)
+    for _ in range(4):
+        _add(queue)
+    with pytest.raises(DeadlineUnreachable, match="an answer takes about 12000 ms"):
+        _add(queue, deadline=_NOW + 11.5)
+    _add(queue, deadline=_NOW + 12)
+
+
 _ROWS = st.lists(st.integers(1, 8), min_size=1, max_size=40)
 _COSTS = st.lists(st.floats(0.001, 10.0), min_size=8, max_size=8)
 

@@ -131,6 +131,14 @@ def test_code_may_write_into_its_inputs(open_instance: Callable[..., PythonInsta
     assert message.tolist() == [[1, 1]]
 
 
+def test_code_may_write_its_answers_into_one_array(open_instance: Callable[..., PythonInstance]) -> None:
+    """As under Triton an answer is the caller's from the moment at which it is given."""
+    code = DOUBLE.replace("array * 2", "np.multiply(array, 2, out=KEPT)") + "\nKEPT = np.zeros((1, 2), np.float32)\n"
+    instance = open_instance(code)
+    answers = [run(instance, TensorRequest((np.full((1, 2), value, np.float32),)))[0] for value in (1, 3)]
+    assert [answer[0].tolist() for answer in answers] == [[[2, 2]], [[6, 6]]]
+
+
 def test_code_may_have_dataclasses(open_instance: Callable[..., PythonInstance]) -> None:
     """The module is found by its name, for as long as the instance lives."""
     code = "from __future__ import annotations\nimport dataclasses\n@dataclasses.dataclass\nclass Pair:\n    a: int\n"

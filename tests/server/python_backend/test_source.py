@@ -40,6 +40,17 @@ def test_an_edit_is_seen_at_once(tmp_path: Path) -> None:
         assert import_file(tmp_path / "a" / "model.py").VALUE == 2
 
 
+def test_an_edit_in_a_folder_is_seen(tmp_path: Path) -> None:
+    """A folder of modules needs no __init__.py, and is forgotten with what it holds."""
+    folder = tmp_path / "a" / "folder_of_test"
+    folder.mkdir(parents=True)
+    code = "from folder_of_test import inner\nVALUE = inner.VALUE\n"
+    for value in (1, 22):  # of another size: Python looks no closer at its caches
+        (folder / "inner.py").write_text(f"VALUE = {value}\n")
+        assert import_model(tmp_path / "a", code) == value
+    assert not [name for name in sys.modules if name.startswith("folder_of_test")]
+
+
 def test_the_utilities_have_tritons_name(tmp_path: Path) -> None:
     """Models import them as under Triton."""
     code = "import triton_python_backend_utils as pb_utils\nVALUE = pb_utils.triton_string_to_numpy('TYPE_FP32')\n"

@@ -113,6 +113,23 @@ async def test_each_image_tells_where_its_time_went(servicer: ClassifierServicer
     assert timing.batch_size == 1
 
 
+async def test_siblings_are_not_waited_for_in_the_latency(
+    servicer: ClassifierServicer, repository: ModelRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An image whose request has too many others comes late by its caller's choice: in flight are those at work."""
+    monkeypatch.setattr("server.services.share.AT_ONCE", 2)
+    gate = threading.Event()
+    monkeypatch.setattr(images.imaging, "decode_crop", lambda *_arguments: gate.wait())
+    call = asyncio.ensure_future(servicer.Classify(_request(*[_RED] * 5), Call()))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert repository.get("colours").statistics.in_flight == 2
+    call.cancel()
+    gate.set()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+
+
 @pytest.mark.parametrize(("top_k", "count"), [(1, 1), (2, 2), (3, 3), (0, 3), (1 << 31, 3)])
 async def test_as_many_classes_as_asked_for(servicer: ClassifierServicer, top_k: int, count: int) -> None:
     """0 stands for the default of five, and more than there are for all."""
@@ -128,7 +145,8 @@ async def test_a_damaged_image_harms_no_other(servicer: ClassifierServicer, repo
     assert response.results[1].error.code == 3
     assert "not an image" in response.results[1].error.message
     assert call.reasons == ["invalid_image"]
-    assert repository.get("colours").statistics.failures["OTHER"] == 1
+    statistics = repository.get("colours").statistics
+    assert (statistics.failures["OTHER"], sum(statistics.decode_seconds.counts)) == (1, 2)
 
 
 async def test_images_that_are_all_damaged_are_an_answer(servicer: ClassifierServicer) -> None:

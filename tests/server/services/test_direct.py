@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -19,7 +20,7 @@ from server.slow_requests import SlowRequests
 from tests.server.models import open_repository
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
 
@@ -41,7 +42,11 @@ class Door:
             self.read += 1
             return classifier_pb2.ClassifyRequest(**fields)
 
-        response = await self._direct.classify(read, "127.0.0.1", 60)
+        return await self.classify(read)
+
+    async def classify(self, read: Callable[[], Awaitable[Any]], seconds: float = 60) -> tuple[int, str]:
+        """Code and text of the refusal of what `read()` gives."""
+        response = await self._direct.classify(read, "127.0.0.1", seconds)
         return response.error.code, response.error.message
 
 
@@ -64,3 +69,10 @@ async def test_nothing_is_read_while_the_server_stops(door: Door) -> None:
     door.intake.close()
     assert await door.ask() == (grpc.StatusCode.UNAVAILABLE.value[0], "the server is stopping")
     assert (door.read, door.metrics.refused["shutdown"]) == (0, 1)
+
+
+async def test_nobody_waits_longer_than_agreed(door: Door) -> None:
+    """A call that hangs is given up and told as late, as one by gRPC is."""
+    code, text = await door.classify(asyncio.Event().wait, 0.01)
+    assert (code, text) == (grpc.StatusCode.DEADLINE_EXCEEDED.value[0], "there was no answer in time")
+    assert door.metrics.refused["deadline"] == 1

@@ -387,12 +387,25 @@ def test_shared_memory_is_not_supported(configs: dict[str, ModelConfig], key: st
             _read(request, configs["img"])
 
 
+@pytest.mark.parametrize(("rest", "kept"), [([], True), ([b"x" * 100], True), ([b"x" * 100_000], False)])
+def test_what_waits_keeps_little_more_than_its_tensors(
+    configs: dict[str, ModelConfig],
+    rest: list[bytes],
+    kept: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    """A tensor is a view of the message, but a copy where the message has much that nobody reads."""
+    message = infer(tensor(), raw=[bytes(48), *rest]).SerializeToString()
+    [payload] = read_infer_request(parse_infer_message(message), configs["img"]).payload
+    assert bytes(payload) == bytes(48)
+    assert (isinstance(payload, memoryview) and payload.obj is message) == kept
+
+
 @pytest.mark.parametrize(
     "request_message",
     [
-        infer(*(tensor(str(number)) for number in range(5000)), raw=[b""] * 5000),
-        infer(tensor(), outputs=[output()] * 5000),
-        infer(tensor(), parameters={str(number): ("int64_param", number) for number in range(5000)}),
+        infer(*(tensor(str(number)) for number in range(1000)), raw=[b""] * 1000),
+        infer(tensor(), outputs=[output()] * 1000),
+        infer(tensor(), parameters={str(number): ("int64_param", number) for number in range(1000)}),
         infer(tensor(shape=[1] * 100_000)),
         infer(tensor(contents={"uint_contents": [1] * 1_000_000})),
     ],

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from google.protobuf.message import DecodeError
@@ -8,8 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tritonclient.grpc import service_pb2
 
+from proto import classifier_pb2
+from server.errors import InvalidRequest
 from server.services import wire
-from server.services.wire import parse_infer_message
+from server.services.wire import parse_classify_message, parse_infer_message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _PARAMETERS = st.dictionaries(
     st.text(max_size=5),
@@ -160,8 +165,11 @@ def test_tensors_stay_where_they_are(size: int) -> None:
 
 
 @pytest.mark.parametrize("field", [b"\x3a\x00", b"\x2a\x00", b"\x1a\x00"], ids=["raw contents", "inputs", "ids"])
-def test_millions_of_fields_are_left_to_protobuf(field: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A message of nothing but tiny fields is not walked through in Python, nor does it make a view of each."""
+@pytest.mark.parametrize("parse", [parse_infer_message, parse_classify_message])
+def test_millions_of_fields_are_refused(
+    field: bytes, parse: Callable[[bytes], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A message of nothing but tiny fields is neither walked to its end nor made objects of."""
     steps, varint = [0], wire._varint
 
     def counted(message: bytes, position: int) -> tuple[int, int]:
@@ -169,6 +177,27 @@ def test_millions_of_fields_are_left_to_protobuf(field: bytes, monkeypatch: pyte
         return varint(message, position)
 
     monkeypatch.setattr(wire, "_varint", counted)
-    request, raw = parse_infer_message(field * 100_000)
-    assert steps[0] < 2000
-    assert len(raw) <= len(request.inputs) == (100_000 if field == b"\x2a\x00" else 0)
+    with pytest.raises(InvalidRequest, match=r"^a request can have 4096 fields, but this has more$"):
+        parse(field * 1_000_000)
+    assert steps[0] < 5000
+
+
+@pytest.mark.parametrize("odd", [b"\x43\x44", b"\x02\x00"], ids=["group", "field 0"])
+@pytest.mark.parametrize("parse", [parse_infer_message, parse_classify_message])
+def test_odd_fields_do_not_hide_millions_of_others(odd: bytes, parse: Callable[[bytes], Any]) -> None:
+    """What is left to protobuf to judge is small."""
+    with pytest.raises(DecodeError, match="large message"):
+        parse(odd + b"\x2a\x00" * 1_000_000)
+
+
+@settings(deadline=None)
+@given(
+    request=st.builds(
+        classifier_pb2.ClassifyRequest, images=st.lists(st.binary(max_size=200), max_size=5), top_k=st.integers(0, 9)
+    ),
+    unknown=_UNKNOWN,
+)
+def test_classify_requests_are_read_as_protobuf_reads_them(request: Any, unknown: bytes) -> None:
+    """With unknown fields, too."""
+    message = request.SerializeToString() + unknown
+    assert parse_classify_message(message) == classifier_pb2.ClassifyRequest.FromString(message)
