@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 
 from loadtest import (
@@ -26,7 +27,11 @@ def main() -> int:
     compare_servers_command.add_parser(commands)
     calibrate_command.add_parser(commands)
     arguments = parser.parse_args()
-    status: int = arguments.execute(arguments)
+    try:
+        status: int = arguments.execute(arguments)
+    except KeyboardInterrupt:  # before anything is measured; later on, what was is still told
+        print("loadtest: interrupted", file=sys.stderr)  # noqa: T201 - a command's output
+        return 128 + signal.SIGINT
     return status
 
 

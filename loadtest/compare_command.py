@@ -25,7 +25,7 @@ _USAGE, _WORSE, _NO_CLAIM = 2, 1, 3
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command `compare`."""
-    text = "exit status: 0 B is not shown to be worse, 1 it is, 3 nothing may be claimed, 2 usage"
+    text = "exit status: 0 B is not shown to be worse, 1 it is, 3 the rounds cannot tell, 2 usage"
     parser = commands.add_parser("compare", help="two results, or two directories of results, one a round", epilog=text)
     parser.add_argument("first", type=Path, metavar="A", help="a result, or a directory with a result for each round")
     parser.add_argument("second", type=Path, metavar="B", help="likewise; its rounds are paired with A's by name order")
@@ -57,9 +57,10 @@ def conclude(first: Path, second: Path, output: Path | None) -> int:
     if output:
         _write(output, names, sides, found)
         print(f"report: {output / REPORT}", file=sys.stderr)
-    if not any(each.ratio for each in found):
-        return _NO_CLAIM
-    return _WORSE if any(each.worse for each in found) else 0
+    if any(each.worse for each in found):
+        return _WORSE
+    untold = not any(each.ratio for each in found) or comparison_page.too_wide(found)
+    return _NO_CLAIM if untold or any(each.second_failed_more for each in found) else 0
 
 
 def _write(

@@ -76,6 +76,11 @@ class Compared:
         return self.ratio is not None and (self.ratio.ratio < 1) == self.more_is_better
 
     @property
+    def second_failed_more(self) -> bool:
+        """Whether the second failed in more rounds than the first: no ratio tells, but it is not as good either."""
+        return self.failed[1] > self.failed[0]
+
+    @property
     def favours_failure(self) -> bool:
         """Whether the one that seems better failed in other rounds, so that those that count say too much for it."""
         return self.failed[0 if self.seems_worse else 1] > 0

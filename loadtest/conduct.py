@@ -23,10 +23,11 @@ from loadtest.verdict import EXIT_CODES
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from loadtest.calibration import Calibration
     from loadtest.progress import Observer
+    from loadtest.run import Run
     from loadtest.scenarios import Plan, Scenario
 
 USAGE = 2
@@ -45,15 +46,20 @@ def conduct(arguments: argparse.Namespace, scenario: Scenario, make_plan: Callab
     """
     try:
         plan = make_plan()
+        if arguments.output:
+            results.check_writable(arguments.output)
         prepared = prepare(arguments, scenario)
         calibration = None if arguments.no_calibration else calibrate(prepared.workload, prepared.options)
         if calibration:
             _check_rate(plan.rate, calibration)
-        summary = _run(arguments, scenario, plan, prepared, calibration)
+        summary, runs = _run(arguments, scenario, plan, prepared, calibration)
+        print(describe(summary))
+        if arguments.output:
+            results.write(arguments.output, runs, summary)
+            print(f"report: {write_report(arguments.output)}", file=sys.stderr)
     except (TargetError, ValueError, OSError) as error:
         print(f"loadtest: {error}", file=sys.stderr)
         return USAGE
-    print(describe(summary))
     return EXIT_CODES[summary["verdict"]]
 
 
@@ -71,7 +77,8 @@ def _run(
     plan: Plan,
     prepared: Prepared,
     calibration: Calibration | None,
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], Sequence[Run]]:
+    """Offer the load; gives the summary and the runs."""
     findings: dict[str, Any] = {}
     options = replace(prepared.options, ceiling_rate=calibration.ceiling_rate) if calibration else prepared.options
     with Terminal() as terminal:
@@ -94,10 +101,7 @@ def _run(
     )
     summary |= environment(prepared.target, arguments)
     summary["generator"] = asdict(calibration) if calibration else None
-    if arguments.output:
-        results.write(arguments.output, session.runs, summary)
-        print(f"report: {write_report(arguments.output)}", file=sys.stderr)
-    return summary
+    return summary, session.runs
 
 
 def _observers(arguments: argparse.Namespace) -> list[Observer]:

@@ -21,18 +21,10 @@ _PACKAGES = ("coordserve", "grpcio", "numpy", "torch", "tritonclient")
 _NO_ARGUMENTS = ("execute",)  # functions that argparse carries along
 
 
-def environment(target: Target, arguments: argparse.Namespace) -> dict[str, Any]:
-    """What summary.json says of the target, the machine, the programs and the arguments."""
+def environment(target: Target | None, arguments: argparse.Namespace) -> dict[str, Any]:
+    """What summary.json says of the target, if it is known, the machine, the programs and the arguments."""
     return {
-        "target": {
-            "url": target.url,
-            "api": target.api,
-            "server": target.server,
-            "server_version": target.server_version,
-            "model": ", ".join(model.model for model in target.models),
-            "model_version": target.model_version,
-            "payload": target.payload,
-        },
+        **({"target": _target(target)} if target else {}),
         "environment": {
             "host": platform.node(),
             "system": platform.platform(),
@@ -46,6 +38,18 @@ def environment(target: Target, arguments: argparse.Namespace) -> dict[str, Any]
         },
         "arguments": {name: _plain(value) for name, value in vars(arguments).items() if name not in _NO_ARGUMENTS},
         "written": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _target(target: Target) -> dict[str, Any]:
+    return {
+        "url": target.url,
+        "api": target.api,
+        "server": target.server,
+        "server_version": target.server_version,
+        "model": ", ".join(model.model for model in target.models),
+        "model_version": target.model_version,
+        "payload": target.payload,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from pathlib import Path
@@ -63,10 +64,16 @@ def process_cpu_seconds(pid: int | None) -> float | None:
 
 
 def pin_process(pid: int, cpus: frozenset[int]) -> None:
-    """Bind all threads of a process to `cpus`.
+    """Bind all threads of a process, and of those that it has started, to `cpus`.
 
     Raises:
         OSError: There is no such process, it is somebody else's, or there are no such cores.
     """
-    for thread in Path(f"/proc/{pid}/task").iterdir():
-        os.sched_setaffinity(int(thread.name), cpus)
+    try:
+        process = psutil.Process(pid)
+        pids = [pid, *(child.pid for child in process.children(recursive=True))]
+    except psutil.NoSuchProcess as error:
+        raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH)) from error
+    for each in pids:
+        for thread in Path(f"/proc/{each}/task").iterdir():
+            os.sched_setaffinity(int(thread.name), cpus)

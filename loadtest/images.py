@@ -16,9 +16,16 @@ MADE_PICTURES = 128
 _WIDTH, _HEIGHT = 500, 375
 
 
-def read_images(paths: Iterable[Path]) -> list[bytes]:
-    """The files' bytes."""
-    return [path.read_bytes() for path in paths]
+def read_images(paths: Iterable[Path], most_bytes: int = 512 << 20) -> list[bytes]:
+    """The files' bytes: of the first ones, and no more than fit into `most_bytes`, but for the last."""
+    images: list[bytes] = []
+    size = 0
+    for path in paths:
+        images.append(path.read_bytes())
+        size += len(images[-1])
+        if size >= most_bytes:
+            break
+    return images
 
 
 def make_images(seed: int, count: int = MADE_PICTURES) -> list[bytes]:

@@ -118,7 +118,7 @@ class Load:
     def _tell(self, due: float, sent: float, done: float, message: Message, outcome: str, length: int = 0) -> None:
         """Note it for the verdict, and for Locust: its percentiles are of response times, from the instant due."""
         self.ledger.add(due, sent, done, self._kind_numbers[message.kind], outcome)
-        response = (time.perf_counter() if outcome == DROPPED else done) - due
+        response = self._deadline_seconds if outcome == DROPPED else done - due  # nobody waits longer for an answer
         self._environment.events.request.fire(
             request_type="grpc",
             name=self._name,

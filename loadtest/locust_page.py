@@ -78,8 +78,8 @@ def _point(look: Look) -> Point:
         offered=look.rate,
         answered=len(ok) / look.seconds,
         failed=(len(trace) - len(ok)) / look.seconds,
-        response_p50=_milliseconds(ok.response_seconds, 0.5),
-        response_p99=_milliseconds(ok.response_seconds, 0.99),
+        response_p50=_milliseconds(trace.response_seconds, 0.5),
+        response_p99=_milliseconds(trace.response_seconds, 0.99),
         service_p99=_milliseconds(ok.service_seconds, 0.99),
         lag_p99=_milliseconds(trace.lag_seconds, 0.99),
         batch=server.mean_batch if server else None,
@@ -88,4 +88,5 @@ def _point(look: Look) -> Point:
 
 
 def _milliseconds(seconds: NDArray[np.float64], q: float) -> float | None:
-    return quantile(np.sort(seconds), q) * 1e3 if len(seconds) else None
+    found = quantile(np.sort(seconds), q) if len(seconds) else np.inf
+    return found * 1e3 if np.isfinite(found) else None

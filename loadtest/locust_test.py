@@ -18,12 +18,14 @@ from loadtest.conduct import USAGE
 from loadtest.locust_activity import Activity, CpuMeter
 from loadtest.locust_ledger import Ledger
 from loadtest.locust_load import Load
-from loadtest.locust_watch import export, watch
+from loadtest.locust_watch import DEFAULT_HOST, export, watch
 from loadtest.locust_workers import Workers, obey
-from loadtest.target import TargetError
+from loadtest.target import TargetError, find_target
 
 if TYPE_CHECKING:
     from locust.env import Environment
+
+    from loadtest.target import Target
 
 _DATA = "coordserve"  # our part of what workers report
 _PERCENTILES = [0.5, 0.9, 0.95, 0.99, 0.999, 1.0]
@@ -42,7 +44,12 @@ def install(environment: Environment, **_more: Any) -> None:
     locust.runners.WORKER_REPORT_INTERVAL = _REPORT_SECONDS
     test = LocustTest(environment)
     if not isinstance(environment.runner, WorkerRunner):
-        _show(environment, test)
+        try:
+            _show(environment, test)
+        except OSError as error:
+            sys.exit(
+                f"loadtest: cannot serve metrics on port {environment.parsed_options.metrics_port}: {error.strerror}"
+            )
     events = environment.events
     events.test_start.add_listener(test.start)
     events.test_stop.add_listener(test.stop)
@@ -78,6 +85,7 @@ class LocustTest:
         self.kinds: tuple[str, ...] = ()
         self._environment = environment
         self._load: Load | None = None
+        self._target: Target | None = None
         environment.load = None  # what the users send through
         self._cpu = CpuMeter()
         self._highest_cpu = 0.0
@@ -100,6 +108,7 @@ class LocustTest:
         self.ledger = Ledger()
         self._highest_cpu = 0.0
         if self._workers:
+            self._target = self._find_target()
             return
         try:
             self._load = Load(self._environment, self._environment.parsed_options)
@@ -109,6 +118,7 @@ class LocustTest:
         else:
             self.ledger = self._load.ledger
             self.kinds = self._load.kinds
+            self._target = self._load.target
             self._environment.load = self._load
             self._cpu.restart()  # making the requests does not count
 
@@ -162,10 +172,18 @@ class LocustTest:
         self._is_judged = True  # Locust may say twice that it quits
         if len(self.ledger):
             environment.process_exit_code = locust_verdict.judge(
-                environment, self.ledger.trace(), self.kinds, self._highest_cpu
+                environment, self.ledger.trace(), self.kinds, self._highest_cpu, self._target
             )
         elif self._was_started and environment.process_exit_code is None:
             self._give_up("nothing was sent")
+
+    def _find_target(self) -> Target | None:
+        """The server that workers are about to ask, where this process can ask it, too."""
+        options = self._environment.parsed_options
+        try:
+            return find_target(self._environment.host or DEFAULT_HOST, options.model, options.payload, options.api)
+        except TargetError:
+            return None
 
     def _end(self) -> None:
         """Stop what is under way: a signal makes Locust quit first and stop last."""

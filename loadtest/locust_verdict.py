@@ -11,11 +11,9 @@ from loadtest import results
 from loadtest.arguments import objective
 from loadtest.description import describe
 from loadtest.environment import environment as describe_environment
-from loadtest.locust_watch import DEFAULT_HOST
 from loadtest.report import write_report
 from loadtest.run import Conditions, Run
 from loadtest.summary import summarize
-from loadtest.target import find_target
 from loadtest.trace import due_after
 from loadtest.verdict import EXIT_CODES, INVALID
 
@@ -24,10 +22,13 @@ if TYPE_CHECKING:
 
     from locust.env import Environment
 
+    from loadtest.target import Target
     from loadtest.trace import Trace
 
 
-def judge(environment: Environment, trace: Trace, kinds: Sequence[str], client_cpu: float) -> int:
+def judge(
+    environment: Environment, trace: Trace, kinds: Sequence[str], client_cpu: float, target: Target | None
+) -> int:
     """Tell and write the result of a test that sent something; gives the exit code.
 
     Args:
@@ -35,6 +36,7 @@ def judge(environment: Environment, trace: Trace, kinds: Sequence[str], client_c
         trace: The requests, the warm-up's included, with the numbers of their kinds.
         kinds: The kinds' names.
         client_cpu: The highest share of a core that a process has used.
+        target: The server as it was at the start; None where it was not asked.
     """
     options = environment.parsed_options
     trace = due_after(trace, options.warm_up)
@@ -45,7 +47,6 @@ def judge(environment: Environment, trace: Trace, kinds: Sequence[str], client_c
     summary = summarize([run], objective(options), scenario="locust")
     print(describe(summary))
     if options.output:
-        target = find_target(environment.host or DEFAULT_HOST, options.model, options.payload, options.api)
         results.write(Path(options.output), [run], summary | describe_environment(target, options))
         write_report(Path(options.output))
     return EXIT_CODES[summary["verdict"]]
@@ -57,7 +58,7 @@ def _run(trace: Trace, kinds: Sequence[str], client_cpu: float, seed: int) -> Ru
         "locust",
         trace,
         seconds,
-        Conditions(client_cpu),
+        Conditions(client_cpu, steal=None, clock_drift=None),
         rate=len(trace) / seconds,
         seed=seed,
         kinds=tuple(kinds),

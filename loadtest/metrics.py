@@ -54,7 +54,7 @@ class _Totals:
 
     def add(self, trace: Trace) -> None:
         self.outcomes += np.bincount(trace.outcome, minlength=len(OUTCOMES))
-        self.response.add(trace.response_seconds[trace.ok])
+        self.response.add(trace.response_seconds)
         self.service.add(trace.service_seconds[trace.ok])
         self.lag.add(trace.lag_seconds)
 
@@ -67,7 +67,7 @@ class _Counts:
 
     def add(self, seconds: NDArray[np.float64]) -> None:
         self._counts += np.bincount(np.searchsorted(self._edges, seconds), minlength=len(self._counts))
-        self.sum += float(seconds.sum())
+        self.sum += float(seconds[np.isfinite(seconds)].sum())
 
     def cumulative(self) -> list[tuple[str, float]]:
         edges = (*map(str, self._edges), "+Inf")
@@ -117,7 +117,8 @@ class LoadMetrics(Collector):
         totals = self._totals
         duration = HistogramMetricFamily(
             "loadgen_request_duration_seconds",
-            "Right answers: response from when a request was due, service from when it was sent.",
+            "Service of right answers from when they were sent; response of all requests from when they were due, "
+            "above every edge without a right answer.",
             labels=(*_LABELS, "kind"),
         )
         duration.add_metric((*labels, "response"), totals.response.cumulative(), totals.response.sum)

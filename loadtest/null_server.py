@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import signal
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 # Protobuf's tags of a ModelInferRequest's first fields.
 _MODEL_NAME, _MODEL_VERSION, _ID = b"\x0a", b"\x12", b"\x1a"
-_OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
+_OPTIONS = (("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
 
 
 def main() -> None:
@@ -53,7 +54,11 @@ async def _serve(arguments: argparse.Namespace) -> None:
     server.add_generic_rpc_handlers(
         [grpc.method_handlers_generic_handler(name, methods) for name, methods in handlers.items()]
     )
-    found = server.add_insecure_port(f"{arguments.host}:{arguments.grpc_port}")
+    address = f"{arguments.host}:{arguments.grpc_port}"
+    try:
+        found = server.add_insecure_port(address)
+    except RuntimeError:  # of whatever kind, and gRPC's text tells no more
+        sys.exit(f"loadtest.null_server: cannot listen on {address}")
     await server.start()
     print(f"listening: gRPC on {arguments.host}:{found}{_serve_metrics(arguments)}", flush=True)
     stop = asyncio.Event()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,17 @@ class Results:
 
     summary: dict[str, Any]
     runs: tuple[Requests, ...]
+
+
+def check_writable(directory: Path) -> None:
+    """Make the directory, and try to write to it.
+
+    Raises:
+        OSError: It cannot be.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=directory):
+        pass
 
 
 def write(directory: Path, runs: Sequence[Run], summary: dict[str, Any]) -> None:

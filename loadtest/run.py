@@ -16,15 +16,17 @@ class Conditions:
 
     Attributes:
         client_cpu: CPU time of the busiest sender process over the run's time: 1.0 is a whole core.
-        steal: Share of the machine's CPU time that its host gave to others; 0 where it is unknown.
-        clock_drift: By how much the wall clock went otherwise than the steady one, relative to the run's time.
+        steal: Share of the machine's CPU time that its host gave to others; 0 where it is unknown, None where nobody
+            looked.
+        clock_drift: By how much the wall clock went otherwise than the steady one, relative to the run's time; None
+            likewise.
         ceiling_rate: Requests a second that the generator reaches against a server that does nothing; None when it was
             not measured.
     """
 
     client_cpu: float
-    steal: float = 0.0
-    clock_drift: float = 0.0
+    steal: float | None = 0.0
+    clock_drift: float | None = 0.0
     ceiling_rate: float | None = None
 
 

@@ -114,8 +114,9 @@ class _Sender:
                 method: channel.unary_unary(method, request_serializer=None, response_deserializer=None)
                 for method in {message.method for message in self._settings.messages}
             }
-            await channel.channel_ready()
-            self._connection.send(None)
+            await self._unless_stopped(channel.channel_ready())
+            if not self._stopped.is_set():
+                self._connection.send(None)
             while order := await inbox.get():
                 self._connection.send(await self._carry_out(order))
 

@@ -30,10 +30,12 @@ if TYPE_CHECKING:
 _START_SECONDS = 30.0
 _LEAD_SECONDS = 0.05  # from the order to the start of a run, so that every process is there in time
 _LOOK_SECONDS = 0.5
+_LOOKING_SHARE = 0.02  # of a core at most: a look costs the more, the longer the run
 _MOST_CLOSED_RATE = 10_000  # requests a second for which a closed loop has room
 
 Watch: TypeAlias = "Callable[[NDArray[np.void], float], bool]"
-"""Called twice a second with the rows and the seconds since the start; False stops the run."""
+"""Called with the rows and the seconds since the start, twice a second or, where it takes long, more rarely; False
+stops the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +136,9 @@ class Senders:
     ) -> tuple[list[Report], float | None]:
         """Each sender's report, and when the run was stopped if it was."""
         reports: list[Report] = []
-        waiting, cut = list(connections), None
+        waiting, cut, look_seconds = list(connections), None, _LOOK_SECONDS
         while waiting:
-            ready = multiprocessing.connection.wait(waiting, _LOOK_SECONDS)
+            ready = multiprocessing.connection.wait(waiting, look_seconds)
             reports += [_receive(connection) for connection in waiting if connection in ready]
             waiting = [connection for connection in waiting if connection not in ready]
             elapsed = time.perf_counter() - start
@@ -144,6 +146,8 @@ class Senders:
                 cut = elapsed
                 for connection in waiting:
                     connection.send(None)
+            looked_seconds = time.perf_counter() - start - elapsed
+            look_seconds = max(_LOOK_SECONDS, looked_seconds / _LOOKING_SHARE)
         return reports, cut
 
 

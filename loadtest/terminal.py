@@ -13,6 +13,7 @@ from rich.text import Text
 
 from loadtest.percentiles import quantile, tells
 from loadtest.trace import DROPPED, OUTCOME
+from loadtest.validity import MOST_CPU
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 _SHOWN = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}
 _PLAIN_EVERY_SECONDS = 10.0
 _LABEL_WIDTH, _BAR_WIDTH = 26, 30
-_BUSY = 0.8  # of a core: a client beyond it is not believed
 _LATE_MS = 1.0
 
 
@@ -100,7 +100,7 @@ def _figures(progress: Progress) -> Table:
     grid.add_row(
         Text("  ".join(f"{name} {text} ms" for name, text in _percentiles(trace).items())),
         Text(f"sent {lag_ms:.1f} ms late (p99)", style="yellow" if lag_ms > _LATE_MS else "dim"),
-        Text(f"client CPU {progress.client_cpu:.0%}", style="yellow" if progress.client_cpu > _BUSY else "dim"),
+        Text(f"client CPU {progress.client_cpu:.0%}", style="yellow" if progress.client_cpu > MOST_CPU else "dim"),
     )
     return grid
 

@@ -15,16 +15,20 @@ from loadtest.percentiles import quantile
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
+
     from loadtest.objective import Objective
     from loadtest.run import Run
+    from loadtest.trace import Trace
 
 _LEAST_LAG_SECONDS = 1e-3
 _LAG_SHARE = 0.05  # of the objective
 _USUAL_LIMIT_SECONDS = 0.1  # where there is no objective
-_MOST_CPU = 0.8  # of a core: a busier client measures itself
+MOST_CPU = 0.8  # of a core: a busier client measures itself
 _LEAST_OFFERED = 0.99
 _MOST_STEAL = 0.01
 _MOST_CLOCK_DRIFT = 1e-3
+_STANDSTILL_SHARE = 0.5  # of the objective
 _FORGIVEN = ("offered", "client lag")
 _LEAST_SECONDS_FOR_CLOCKS = 5.0  # in less, a jump of a few milliseconds says nothing
 
@@ -53,16 +57,28 @@ def doubts(run: Run, objective: Objective | None) -> list[str]:
     """Why the run may say nothing about the server: conditions that do not hold, and that matter.
 
     Where the server misses its objective even from the instants at which requests left, late or not, it makes no
-    difference that the client was late, or could not send what found too many waiting.
+    difference that the client was late, or could not send what found too many waiting. Unless the client itself stood
+    still: what it then sent all at once, and what had to wait behind that, is not counted against the server.
     """
     forgiven = _FORGIVEN if objective and _missed_when_sent(run, objective) else ()
     return [item.text for item in conditions(run, objective) if not item.valid and item.name not in forgiven]
 
 
 def _missed_when_sent(run: Run, objective: Objective) -> bool:
-    late = int(np.count_nonzero(~(run.trace.service_seconds <= objective.limit_seconds)))
-    decision = early_stopping.decide(len(run.trace), late, objective.quantile, objective.confidence)
+    service_seconds = run.trace.service_seconds[~_behind_a_standstill(run.trace, objective.limit_seconds)]
+    late = int(np.count_nonzero(~(service_seconds <= objective.limit_seconds)))
+    decision = early_stopping.decide(len(service_seconds), late, objective.quantile, objective.confidence)
     return decision is Decision.MISSED
+
+
+def _behind_a_standstill(trace: Trace, limit_seconds: float) -> NDArray[np.bool_]:
+    """Which requests left very late, [N], or while one of those had not been answered yet."""
+    very_late = trace.sent - trace.due > _STANDSTILL_SHARE * limit_seconds
+    order = np.argsort(trace.sent)  # what was never sent comes last
+    answered = np.where(very_late, np.nan_to_num(trace.done, nan=np.inf), -np.inf)[order]
+    behind = np.empty(len(trace), bool)
+    behind[order] = trace.sent[order] < np.maximum.accumulate(answered)
+    return behind | very_late
 
 
 def _conditions(run: Run, limit_seconds: float) -> Iterator[Condition]:
@@ -71,8 +87,8 @@ def _conditions(run: Run, limit_seconds: float) -> Iterator[Condition]:
         yield from _open_loop_conditions(run, run.rate, limit_seconds)
     yield Condition(
         "client CPU",
-        client.client_cpu <= _MOST_CPU,
-        f"the client used {client.client_cpu:.0%} of its core; at most {_MOST_CPU:.0%}",
+        client.client_cpu <= MOST_CPU,
+        f"the client used {client.client_cpu:.0%} of its core; at most {MOST_CPU:.0%}",
     )
     if client.ceiling_rate:
         sent = len(run.trace) / run.seconds
@@ -83,10 +99,13 @@ def _conditions(run: Run, limit_seconds: float) -> Iterator[Condition]:
             f"{sent:.0f}/s are {share:.0%} of the {client.ceiling_rate:.0f}/s that this client can send; at most "
             f"{SHARE_OF_CEILING:.0%}",
         )
-    yield Condition(
-        "steal", client.steal <= _MOST_STEAL, f"the machine's host took {client.steal:.1%} of its CPU time; at most 1 %"
-    )
-    if run.seconds >= _LEAST_SECONDS_FOR_CLOCKS:
+    if client.steal is not None:
+        yield Condition(
+            "steal",
+            client.steal <= _MOST_STEAL,
+            f"the machine's host took {client.steal:.1%} of its CPU time; at most 1 %",
+        )
+    if client.clock_drift is not None and run.seconds >= _LEAST_SECONDS_FOR_CLOCKS:
         yield Condition(
             "clocks",
             client.clock_drift <= _MOST_CLOCK_DRIFT,

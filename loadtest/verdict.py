@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from loadtest.trace import Trace
 
 MET, MISSED, INVALID = "met", "missed", "invalid"
+_MOST_FAILED = 0.5  # where nothing is promised: of 1.5 times the peak a third is refused
 EXIT_CODES = {MET: 0, MISSED: 1, INVALID: 3}
 
 
@@ -40,7 +41,7 @@ def judge_run(good: Trace, bad: Trace, objective: Objective | None, doubts: Sequ
     Args:
         good: Its requests with good input.
         bad: Its requests with bad input, which had to be refused.
-        objective: What was promised; None when only wrong answers can miss it.
+        objective: What was promised; None when only wrong answers, and failures of more than half, can miss it.
         doubts: Why the run may have measured something else than the server.
     """
     if not len(good) + len(bad):
@@ -50,7 +51,14 @@ def judge_run(good: Trace, bad: Trace, objective: Objective | None, doubts: Sequ
         return Verdict(INVALID, tuple(doubts))
     if wrong := _wrong_answers(good, bad):
         return Verdict(MISSED, (*wrong, *doubts))
-    return _against(objective, good) if objective and len(good) else Verdict(MET)
+    if objective and len(good):
+        return _against(objective, good)
+    failed = int(np.count_nonzero(~good.ok))
+    if failed > _MOST_FAILED * len(good):
+        return Verdict(
+            MISSED, (f"{failed} of {len(good)} requests failed or were dropped; at most {_MOST_FAILED:.0%}",)
+        )
+    return Verdict(MET)
 
 
 def _count(trace: Trace, outcome: str) -> int:

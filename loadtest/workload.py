@@ -52,11 +52,6 @@ class Workload:
         """The name of each message's kind."""
         return tuple(message.kind for message in self.messages)
 
-    @property
-    def mean_images(self) -> float:
-        """Images in a request, on average."""
-        return sum(message.images for message in self.messages) / len(self.messages)
-
 
 def single(bodies: Sequence[bytes], method: str) -> Workload:
     """Messages of one kind with one image each."""

@@ -69,7 +69,7 @@ def state(names: tuple[str, str], found: Sequence[Compared]) -> Statement:
     if claimed:
         first, *rest = (_claim(names, each) for each in claimed)
         return Statement(_word(names, claimed), first, (*rest, *failures, METHOD))
-    if _too_wide(found):
+    if too_wide(found):
         text = f"Whether {names[0]} and {names[1]} differ cannot be told: no interval is narrower than a factor of two"
         aside = (
             "The rate that is answered is left aside: the load that was offered sets it as long as a server keeps up"
@@ -109,7 +109,7 @@ def _rounds(count: int) -> str:
     return "1 round" if count == 1 else f"{count} rounds"
 
 
-def _too_wide(found: Sequence[Compared]) -> bool:
+def too_wide(found: Sequence[Compared]) -> bool:
     """Whether there are intervals, none of which claims anything or would show that nothing differs."""
     told = [each.ratio for each in found if each.ratio and not each.offered]
     return bool(told) and not any(each.claimed for each in found) and all(r.high >= _TELLS * r.low for r in told)
@@ -128,7 +128,7 @@ def _claim(names: tuple[str, str], each: Compared) -> str:
 
 
 def _colour(found: Sequence[Compared]) -> str:
-    if not any(each.ratio for each in found) or _too_wide(found):
+    if not any(each.ratio for each in found) or too_wide(found):
         return "invalid"
     return "missed" if any(each.worse for each in found) else "met"
 

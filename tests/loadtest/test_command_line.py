@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -275,3 +276,29 @@ def test_the_demonstration_of_nothing(tmp_path: Path) -> None:
     assert str(tmp_path / "absent") in finished.stderr
     assert finished.stderr.endswith("the server did not start\n")
     assert "Traceback" not in finished.stderr
+
+
+def test_an_output_that_cannot_be_written_is_told_before_any_load(tmp_path: Path) -> None:
+    """Nobody waits for minutes for a result that has no place."""
+    (tmp_path / "file").write_text("")
+    with null_server() as url:
+        finished = loadtest("constant", "--url", url, *QUICK, "--output", str(tmp_path / "file" / "result"))
+
+    assert finished.returncode == 2
+    assert finished.stdout == ""
+    assert len(finished.stderr.splitlines()) == 1
+    assert "Not a directory" in finished.stderr
+
+
+def test_ctrl_c_before_any_load_is_one_line() -> None:
+    """While the server is still asked what it takes."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        command = [sys.executable, "-m", "loadtest", "run", "constant", "--url", address, *QUICK]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            connection, _ = silent.accept()  # it is asking
+            with connection:
+                process.send_signal(signal.SIGINT)
+                _, complaint = process.communicate(timeout=60)
+
+    assert (process.returncode, complaint) == (128 + signal.SIGINT, "loadtest: interrupted\n")

@@ -86,14 +86,14 @@ def test_where_nothing_differs_nothing_is_claimed(tmp_path: Path) -> None:
 
 
 def test_intervals_that_are_too_wide_do_not_say_that_nothing_differs(tmp_path: Path) -> None:
-    """Two rounds that contradict each other are no evidence of equality: headline and badge say so; status 0."""
+    """Two rounds that contradict each other are no evidence of equality: headline and badge say so; status 3."""
     for name, means in (("one", (10.0, 10.0)), ("two", (40.0, 3.0))):
         for number, mean_ms in enumerate(means):
             found = runs(mean_ms, number, rates=(100.0,))
             results.write(tmp_path / name / str(number), found, summarize(found, Objective(1.0)))
     finished = compare(tmp_path / "one", tmp_path / "two", "--output", tmp_path / "report")
 
-    assert finished.returncode == 0, finished.stderr
+    assert finished.returncode == 3, finished.stderr
     assert finished.stdout.startswith("Whether one and two differ cannot be told: no interval is narrower than")
     page = (tmp_path / "report" / "report.html").read_text()
     assert "cannot tell" in page
@@ -147,6 +147,17 @@ def test_rounds_in_which_a_server_failed_do_not_speak_for_it(tmp_path: Path) -> 
     assert "\N{INFINITY}" in (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
 
 
+def test_a_server_that_fails_in_every_round_is_not_found_to_be_as_good(tmp_path: Path) -> None:
+    """Where its percentiles are infinite there is no ratio, and yet no reason to be content: status 3."""
+    first, second = series(tmp_path / "one", 10, rates=(100.0,)), series(tmp_path / "two", 10, rates=(100.0,))
+    for number in range(5):
+        found = [run([10.0] * 900 + [FAILED] * 1100, rate=100.0, seconds=20.0)]
+        results.write(second / f"round-{number}", found, summarize(found, Objective(1.0)))
+
+    assert compare(first, second).returncode in (1, 3)  # 1 where fewer answers a second are shown, too
+    assert compare(second, first).returncode == 0
+
+
 def test_a_search_that_found_no_rate_does_not_count_for_its_server(tmp_path: Path) -> None:
     """A server that carries more in three rounds and nothing in a fourth is not said to carry more."""
     for name, rates in (("one", (80.0, 85.0, 82.0, 81.0)), ("two", (160.1, 170.2, 164.3, None))):
@@ -158,7 +169,7 @@ def test_a_search_that_found_no_rate_does_not_count_for_its_server(tmp_path: Pat
             results.write(tmp_path / name / str(number), found, summary)
     finished = compare(tmp_path / "one", tmp_path / "two")
 
-    assert finished.returncode == 0, finished.stderr
+    assert finished.returncode == 3, finished.stderr
     assert finished.stdout.startswith("No difference between one and two may be claimed")
     assert "two's rate that is carried is 0 in 1 round" in finished.stdout
     assert compare(tmp_path / "two", tmp_path / "one").returncode == 0

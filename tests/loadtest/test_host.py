@@ -6,7 +6,10 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from loadtest.host import HostWatch, process_cpu_seconds
+import psutil
+import pytest
+
+from loadtest.host import HostWatch, pin_process, process_cpu_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,3 +50,25 @@ def test_the_busiest_of_several_is_told() -> None:
             _wait_until_used(pid)
 
         assert 0 < watch.busiest_cpu() < 1.2
+
+
+def test_what_a_server_has_started_is_bound_with_it() -> None:
+    """A server that computes in processes of its own, as Triton's backends do, has no other cores there."""
+    core = min(os.sched_getaffinity(0))
+    code = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'print(flush=True); input()'])"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+        assert server.stdout
+        server.stdout.readline()  # from the child
+        [child] = psutil.Process(server.pid).children()
+        pin_process(server.pid, frozenset({core}))
+
+        assert [os.sched_getaffinity(pid) for pid in (server.pid, child.pid)] == [{core}] * 2
+        server.communicate(b"\n")
+
+
+def test_a_process_that_is_not_there_cannot_be_bound() -> None:
+    """It is an error of the system, as everything that is wrong with a process."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        pass
+    with pytest.raises(ProcessLookupError):
+        pin_process(gone.pid, frozenset({0}))

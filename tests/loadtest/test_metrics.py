@@ -35,6 +35,9 @@ def test_a_scrape_tells_what_has_ended() -> None:
     labels = {"target": "127.0.0.1:8001", "scenario": "poisson"}
     duration = "loadgen_request_duration_seconds"
     assert samples.total(f"{duration}_bucket", le="0.01", kind="response", **labels) == 1
+    assert samples.total(f"{duration}_bucket", le="10.0", kind="response", **labels) == 2
+    assert samples.total(f"{duration}_count", kind="response", **labels) == 4  # who has no answer waits for ever
+    assert samples.total(f"{duration}_sum", kind="response", **labels) == pytest.approx(0.21)
     assert samples.total(f"{duration}_count", kind="service", **labels) == 2
     assert samples.total(f"{duration}_sum", kind="service", **labels) == pytest.approx(0.206)
     assert samples.total("loadgen_requests", code="UNAVAILABLE", **labels) == 1

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import grpc
 import numpy as np
+import psutil
 import pytest
 from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceStub
 
@@ -237,3 +240,22 @@ def test_it_takes_tensors_of_its_datatype() -> None:
         request.ClearField("raw_input_contents")
         request.inputs[0].contents.fp32_contents.extend([0.0] * (2 * 16 * 16 * 3))
         assert stub.ModelInfer(request, timeout=60).outputs[0].shape == [2, 10]
+
+
+def test_a_port_that_is_taken_is_no_second_queue() -> None:
+    """Two servers on one port would share the load, and neither would be the queue that was asked for."""
+    with null_server() as url:
+        command = [sys.executable, "-m", "loadtest.null_server", "--grpc-port", url.rpartition(":")[2]]
+        second = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert second.returncode == 1
+    assert second.stderr.splitlines()[-1] == f"loadtest.null_server: cannot listen on {url}"
+
+
+def test_senders_end_where_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that has gone before the first connection is told, and leaves no process behind that waits for it."""
+    monkeypatch.setattr("loadtest.senders._START_SECONDS", 0.5)
+    senders = Senders(SenderSettings("127.0.0.1:1", MESSAGES))
+    with pytest.raises(TargetError, match="no connection within"), senders:
+        pass
+    assert not any(psutil.pid_exists(pid) for pid in senders.pids)

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from loadtest.objective import Objective
 from loadtest.run import Conditions, Run
-from loadtest.validity import conditions
-from tests.loadtest.traces import DROPPED, run
+from loadtest.validity import conditions, doubts
+from tests.loadtest.traces import DROPPED, run, trace
 
 GOOD = Conditions(client_cpu=0.3, steal=0.0, clock_drift=0.0, ceiling_rate=4000.0)
 LATENCIES = [10.0] * 6000
@@ -56,3 +58,21 @@ def test_drops_are_not_the_clients_fault() -> None:
 def test_a_closed_loop_has_no_lag() -> None:
     """Callers that wait for their answers are never late."""
     assert invalid(run(LATENCIES, lag_ms=50.0, rate=None, concurrency=4, conditions=GOOD)) == []
+
+
+def test_a_client_that_stood_still_does_not_speak_against_the_server() -> None:
+    """What it sent all at once, and what waited behind that, is slow by its own fault."""
+    steady = trace([10.0] * 6000)
+    first, last = 2000, 3000  # due while the client stood still, and sent together when it went on
+    sent = np.where((steady.due >= 2.0) & (steady.due < 3.0), 3.0, steady.sent)
+    done = steady.done.copy()
+    done[first:last] = 3.0 + np.arange(1, 1001) * 1e-3
+    done[last:4000] = np.maximum(done[last:4000], 4.0 + np.arange(1, 1001) * 0.5e-3)  # the backlog lasts a while
+    stood_still = run([], trace=replace(steady, sent=sent, done=done), seconds=6.0, conditions=GOOD)
+
+    assert any("late" in doubt for doubt in doubts(stood_still, Objective(0.1)))
+
+
+def test_a_late_client_is_forgiven_where_the_server_is_slow_anyway() -> None:
+    """Were all requests sent in time, they would have been late all the same."""
+    assert doubts(run([500.0] * 6000, lag_ms=20.0, conditions=GOOD), Objective(0.1)) == []

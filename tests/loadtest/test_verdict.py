@@ -38,6 +38,15 @@ def test_a_run_is_held_against_its_objective(good: Trace, word: str, reason: str
     assert [reason in each for each in verdict.reasons if reason] == ([True] if reason else [])
 
 
+def test_a_run_in_which_most_fails_is_missed_whatever_was_promised() -> None:
+    """Of overload a part may be refused, but a server that answers hardly anybody has not met anything."""
+    most, some = [FAILED] * 60 + [10.0] * 40, [FAILED] * 40 + [10.0] * 60
+    verdict = judge_run(trace(most), NOTHING, None, [])
+
+    assert (verdict.word, verdict.reasons) == ("missed", ("60 of 100 requests failed or were dropped; at most 50%",))
+    assert judge_run(trace(some), NOTHING, None, []).word == "met"
+
+
 def test_doubts_come_first() -> None:
     """What was not measured well is neither met nor missed."""
     assert judge_run(trace([500.0] * 1000), NOTHING, OBJECTIVE, ["late"]).word == "invalid"

@@ -8,6 +8,7 @@ from deploy.grafana.promql import MODEL, PROCESS, quantile, rate, ratio
 _OBJECTIVE = ((None, "green"), (0.1, "red"))
 _DURATION = "coordserve_request_duration_seconds"
 _ANSWERS = MODEL + ', outcome!="error"'
+_TRITON = MODEL + ', job="triton"'
 _SUCCESS = "nv_inference_request_success"
 _PARTS = {
     "queue": "queue",
@@ -111,14 +112,21 @@ TIME = Row(
         ),
         Panel(
             "Compute time per row",
-            "What one row costs an instance. It does not follow the load: when it rises, the model or its machine has"
-            " become slow.",
+            "For how long one row keeps an instance. It falls a little as batches grow: when it rises, the model or its"
+            " machine has become slow. Triton's is estimated.",
             "s",
             (
                 Query(
-                    f"{ratio('nv_inference_compute_infer_duration_us', _SUCCESS, 'server, model')} / 1e6"
+                    f"{ratio('coordserve_instance_busy_seconds_total', 'nv_inference_count', 'server, model')} > 0",
+                    "{{server}} {{model}}",
+                    PYTHON,
+                ),
+                Query(
+                    f"{rate('nv_inference_compute_infer_duration_us', 'server, model', _TRITON)} / 1e6"
+                    f" / {rate(_SUCCESS, 'server, model')}"
                     f" / ({ratio('nv_inference_count', 'nv_inference_exec_count', 'server, model')})",
                     "{{server}} {{model}}",
+                    TRITON,
                 ),
             ),
             no_value="no requests",

@@ -51,7 +51,7 @@ OBJECTIVES = Row(
             "Share of the answers that took at most 100 ms. Objective: 99 %. Triton tells only in versions with"
             " latency histograms.",
             "percentunit",
-            (Query(_kept("latency").expr, "{{server}}", PYTHON),),
+            (_kept("latency"),),
             kind="stat",
             no_value="no requests",
             thresholds=((None, "red"), (0.99, "green")),
@@ -61,9 +61,14 @@ OBJECTIVES = Row(
         ),
         Panel(
             "Servers",
-            "Whether Prometheus gets an answer from each process.",
+            "Whether Prometheus gets an answer from each process that has answered within a day.",
             "none",
-            (Query(f"min by (server, instance) (up{{{PROCESS}}})", "{{server}} {{instance}}"),),
+            (
+                Query(
+                    f"min by (server, instance) (up{{{PROCESS}}} and instance:up:max1d{{{PROCESS}}} == 1)",
+                    "{{server}} {{instance}}",
+                ),
+            ),
             kind="stat",
             no_value="none is scraped",
             thresholds=((None, "red"), (1, "green")),
