@@ -47,9 +47,9 @@ def install(environment: Environment, **_more: Any) -> None:
         try:
             _show(environment, test)
         except OSError as error:
-            sys.exit(
-                f"loadtest: cannot serve metrics on port {environment.parsed_options.metrics_port}: {error.strerror}"
-            )
+            where = f"port {environment.parsed_options.metrics_port}"
+            print(f"loadtest: cannot serve metrics on {where}: {error.strerror}", file=sys.stderr)
+            sys.exit(USAGE)
     events = environment.events
     events.test_start.add_listener(test.start)
     events.test_stop.add_listener(test.stop)

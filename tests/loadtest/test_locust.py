@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -202,6 +203,44 @@ def test_what_is_under_way_when_it_is_told_to_end_is_counted(workers: int, tmp_p
         answered = _answered(url)
 
     assert summary(tmp_path)["requests"] == answered - 1
+
+
+def test_drops_do_not_look_fast(images: str) -> None:
+    """In Locust's own tables a request that was never sent takes as long as its caller would have waited."""
+    with null_server("--service", "constant:1s") as url:
+        run = locust("--host", url, "--images", images, *_LOAD, "--most-in-flight", "1", "--deadline", "4s")
+    percentiles = (run.stdout + run.stderr).partition("Response time percentiles")[2]
+
+    assert re.search(r"grpc +Classify +4000 ", percentiles), run.stdout + run.stderr
+    assert run.returncode in (1, 3)  # most failed, whatever was promised, unless this client was disturbed
+
+
+def test_a_server_that_dies_leaves_its_result(tmp_path: Path, images: str) -> None:
+    """What was measured until then is told and written, with the server as it was at the start."""
+    command = _command("--headless", "--users", "20", "--spawn-rate", "20", "--warm-up", "0", "--images", images)
+    command += ["--output", str(tmp_path / "result")]
+    server = [sys.executable, "-m", "loadtest.null_server"]
+    with contextlib.closing(ServerProcess(server)) as null:
+        url = null.wait_for("listening: gRPC on ([0-9.:]+)")[1]
+        with contextlib.closing(ServerProcess([*command, "--host", url])) as process:
+            while _answered(url) < 5:
+                time.sleep(0.1)
+            null.send_signal(signal.SIGKILL)
+            process.send_signal(signal.SIGTERM)
+            process.wait_exit()
+
+    assert "Traceback" not in process.log
+    assert json.loads((tmp_path / "result" / results.SUMMARY).read_text())["target"]["server"] == "null"
+
+
+def test_a_taken_port_for_metrics_is_said_in_one_line() -> None:
+    """Before anything is sent."""
+    with socket.create_server(("", 0)) as taken:
+        run = locust("--host", "127.0.0.1:1", "--users", "1", "--metrics-port", str(taken.getsockname()[1]))
+
+    assert run.returncode == 2
+    assert "loadtest: cannot serve metrics on port" in run.stderr
+    assert "Traceback" not in run.stderr
 
 
 def _free_port() -> int:
