@@ -9,6 +9,7 @@
     ├── Unsupported             UNIMPLEMENTED
     ├── AlreadyExists           ALREADY_EXISTS     only code in a model says so
     ├── Unavailable             UNAVAILABLE        worth a retry elsewhere or later
+    │   ├── ControlNotAllowed
     │   ├── ModelNotReady
     │   ├── QueueFull
     │   ├── QueueTimeout
@@ -92,6 +93,12 @@ class Unavailable(ServingError):  # noqa: N818
 
     code = grpc.StatusCode.UNAVAILABLE
     reason = "unavailable"
+
+
+class ControlNotAllowed(Unavailable):
+    """The server was not started for loading and unloading by request: Triton's code, but the caller's mistake."""
+
+    reason = "unsupported"
 
 
 class ModelNotReady(Unavailable):

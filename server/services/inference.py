@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tritonclient.grpc import service_pb2
 
 from server.errors import (
+    ControlNotAllowed,
     InvalidRequest,
     ModelNotFound,
     ServingError,
@@ -192,7 +193,7 @@ class InferenceServicer:
     def _allowed_control(self, request: Any) -> ModelControl:
         _check_repository_name(request)
         if self._control is None:
-            raise Unavailable("explicit model load / unload is not allowed if polling is enabled")
+            raise ControlNotAllowed("explicit model load / unload is not allowed if polling is enabled")
         return self._control
 
 

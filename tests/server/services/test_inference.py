@@ -263,10 +263,11 @@ async def test_loads_that_fail_say_why_and_change_nothing(
 
 
 async def test_without_explicit_control_models_stay(repository: ModelRepository) -> None:
-    """A server that serves its whole repository takes no loads, of whatever name."""
+    """A server that serves its whole repository takes no loads, of whatever name; to ask for one is a mistake."""
     servicer = InferenceServicer(repository, Delivery(), "1.2.3", lambda: True, None)
     text = "explicit model load / unload is not allowed if polling is enabled"
-    with pytest.raises(Unavailable, match=text):
+    with pytest.raises(Unavailable, match=text) as raised:
         await servicer.RepositoryModelLoad(_load("net"), Call())
+    assert raised.value.reason == "unsupported"
     with pytest.raises(Unavailable, match=text):
         await servicer.RepositoryModelUnload(service_pb2.RepositoryModelUnloadRequest(model_name="net"), Call())
