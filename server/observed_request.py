@@ -60,14 +60,15 @@ class ObservedRequest:
     """
 
     __slots__ = (
-        *("failure", "method", "model", "peer", "request_id", "started_ns", "trace", "version"),
+        *("code", "failure", "method", "model", "peer", "request_id", "started_ns", "trace", "version"),
         *("crashes", "decodes", "runs", "waits"),
     )
 
     def __init__(self, method: str, peer: Callable[[], str] = str) -> None:
         self.method = method
         self.peer = peer
-        self.failure: Failure | None = None  # the first thing that went wrong with it
+        self.code = "OK"  # its own status: of a call that succeeds some images may have failed
+        self.failure: Failure | None = None  # the first thing that went wrong with it, or with a part of it
         self.request_id = ""
         self.model = ""
         self.version = ""

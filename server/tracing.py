@@ -82,7 +82,7 @@ class Tracing:
         if span.is_recording():
             offset_ns = _since_epoch_ns()
             span.set_attributes(_attributes(request))
-            if request.failure and request.failure.code in _SERVER_ERRORS:
+            if request.failure and request.code in _SERVER_ERRORS:
                 span.set_status(StatusCode.ERROR, request.failure.text)
             context = trace.set_span_in_context(span)
             for stage in request.stages():
@@ -144,11 +144,11 @@ class Tracing:
 def _attributes(request: ObservedRequest) -> dict[str, Any]:
     failure = request.failure
     attributes: dict[str, Any] = {
-        "rpc.response.status_code": failure.code if failure else "OK",
+        "rpc.response.status_code": request.code,
         "coordserve.outcome": failure.reason if failure else "ok",
     }
-    if failure:
-        attributes["error.type"] = failure.code
+    if request.code != "OK":
+        attributes["error.type"] = request.code
     if request.model:
         attributes |= {"coordserve.model": request.model, "coordserve.model_version": request.version}
     if request.request_id:

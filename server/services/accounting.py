@@ -93,6 +93,7 @@ class Account:
 
     def _close(self, request: ObservedRequest, failure: ServingError | None, seconds: float) -> None:
         if failure:
+            request.code = failure.code.name
             self.failed(request, failure)
         self._watch.ended(request)
         self._observer.finished(failure.code if failure else grpc.StatusCode.OK, seconds)
@@ -111,9 +112,11 @@ class Account:
         try:
             yield
         except ServingError as error:  # it ends the stream, whose call counts it
+            request.code = error.code.name
             self._watch.failed(request, error)
             raise
         except asyncio.CancelledError:
+            request.code = RequestCancelled.code.name
             self._watch.failed(request, RequestCancelled("the caller left"))
             raise
         finally:
@@ -132,7 +135,13 @@ class Call:
         self.deadline = math.inf if remaining is None else time.monotonic() + remaining
 
     def failed(self, error: ServingError) -> None:
-        """Tell of a part of the call that failed while the call goes on."""
+        """Tell of a message of a stream that failed, of which the call goes on."""
+        request = current()
+        request.code = error.code.name
+        self._account.failed(request, error)
+
+    def part_failed(self, error: ServingError) -> None:
+        """Tell of an image that failed, of a request that is answered all the same."""
         self._account.failed(current(), error)
 
     def each(

@@ -129,7 +129,7 @@ def _account_failures(outcomes: Sequence[Any | ServingError], call: Call) -> Non
     overloaded = [error for error in failures if isinstance(error, (Unavailable, DeadlineUnreachable))]
     whole = len(overloaded) == len(outcomes)
     for error in failures[1:] if whole else failures:
-        call.failed(error)
+        call.part_failed(error)
     if whole:
         error = overloaded[0]
         raise type(error)(*error.args)  # a copy, as the frames that it passes know the outcomes

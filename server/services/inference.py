@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any
+import math
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tritonclient.grpc import service_pb2
 
@@ -32,6 +33,7 @@ from server.services.parameters import check_load_parameters, check_unload_param
 from server.services.share import AT_ONCE, Share
 from server.services.streaming import answer_in_order
 from server.services.wire import InferMessage, parse_infer_message
+from server.tensor_types import BYTES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -44,6 +46,9 @@ if TYPE_CHECKING:
 SERVICE = service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
 PARSERS = {"ModelInfer": parse_infer_message, "ModelStreamInfer": parse_infer_message}
 
+_Result = TypeVar("_Result")
+_MANY_TEXTS = 10_000  # some milliseconds
+_RANK = 8  # more dimensions are hardly meant, and their product may be a number of any length
 _EXTENSIONS = (
     "classification",
     "model_repository",
@@ -145,12 +150,16 @@ class InferenceServicer:
         version = parse_version(request.model_version)
         with self._repository.lease(request.model_name, version) as model:
             observed.version = str(model.version)
-            inference = read_infer_request(message, model.config)
+            texts = (math.prod(tensor.shape[:_RANK]) for tensor in request.inputs if tensor.datatype == BYTES)
+            inference = await _beside(max(texts, default=0), read_infer_request, message, model.config)
             with Outcome(model, request.id) as outcome:
                 async with share.place(model) if share else contextlib.nullcontext():
                     reply = await self._pipelines.run(model, request, inference, call.deadline)
                 outcome.answered(inference.rows, reply)
-                return build_infer_response(request, inference, reply.result, model)
+                texts = (array.size for array in reply.result if array is not None and array.dtype.hasobject)
+                return await _beside(
+                    max(texts, default=0), build_infer_response, request, inference, reply.result, model
+                )
 
     async def RepositoryIndex(self, request: Any, _call: Call) -> Any:
         """Every model of the repository and the state of its versions."""
@@ -195,6 +204,11 @@ class InferenceServicer:
         if self._control is None:
             raise ControlNotAllowed("explicit model load / unload is not allowed if polling is enabled")
         return self._control
+
+
+async def _beside(texts: int, function: Callable[..., _Result], *arguments: Any) -> _Result:
+    """Call `function`, which looks at so many `texts` one by one; in a thread if others would wait long for that."""
+    return await asyncio.to_thread(function, *arguments) if texts > _MANY_TEXTS else function(*arguments)
 
 
 def _check_repository_name(request: Any) -> None:

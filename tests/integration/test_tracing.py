@@ -166,6 +166,18 @@ def test_images_are_decoded_in_spans(collector: Collector, channel: grpc.Channel
     assert sorted(parents) == sorted([message.span_id for message in messages] * 2)
 
 
+def test_an_image_that_fails_does_not_fail_its_call(collector: Collector, channel: grpc.Channel) -> None:
+    """The call has succeeded, and its span says what went wrong within."""
+    caller = Caller()
+    request = classifier_pb2.ClassifyRequest(model_name="colours", images=[picture(200, 1, 1), b"no image"])
+    classifier_pb2_grpc.ClassifierStub(channel).Classify(request, metadata=caller.metadata)
+    [call] = collector.wait(lambda span: span.trace_id == caller.trace_id and span.name == CLASSIFY)
+    assert call.status.code == Status.STATUS_CODE_UNSET
+    found = attributes(call)
+    assert (found["rpc.response.status_code"], found["coordserve.outcome"]) == ("OK", "invalid_image")
+    assert "error.type" not in found
+
+
 @pytest.mark.parametrize(
     ("message", "code", "status"),
     [

@@ -48,6 +48,8 @@ class Call:
         """Note the reason."""
         self.reasons.append(error.reason)
 
+    part_failed = failed
+
     def each(self, answer: Any) -> Any:
         """Nobody observes the messages of a stream."""
         return answer
