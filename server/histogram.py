@@ -17,6 +17,9 @@ STAGE_EDGES = (
     *(0.1, 0.2, 0.5, 1.0, 2.5, 10.0),
 )
 
+# OpenMetrics allows no more characters in an exemplar's labels, names included.
+_MOST_REQUEST_ID = 128 - len("request_id")
+
 
 class Exemplar(NamedTuple):
     """One observation of a bucket, by which somebody can find out more; `finished` is Unix time in seconds."""
@@ -46,7 +49,7 @@ class Histogram:
         self.counts[bucket] += times
         self.sum += value * times
         if request_id:
-            self.exemplars[bucket] = Exemplar(request_id, value, time.time())
+            self.exemplars[bucket] = Exemplar(request_id[:_MOST_REQUEST_ID], value, time.time())
 
     def copy(self) -> Histogram:
         """As it is now."""

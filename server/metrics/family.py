@@ -9,9 +9,6 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 if TYPE_CHECKING:
     from server.histogram import Exemplar, Histogram
 
-# OpenMetrics allows no more characters in an exemplar's labels, names included.
-MOST_REQUEST_ID = 128 - len("request_id")
-
 
 class Sample(NamedTuple):
     """One line; `key` is what stands between the family's name and the value: a suffix and the labels."""
@@ -66,6 +63,5 @@ def _exemplar(exemplar: Exemplar) -> str:
 
     A caller chose the id: to Prometheus a page with a NUL there is no page, and parsers trip over quotes.
     """
-    told = exemplar.request_id[:MOST_REQUEST_ID]
-    request_id = "".join(char if char.isprintable() and char not in '"\\' else "?" for char in told)
+    request_id = "".join(char if char.isprintable() and char not in '"\\' else "?" for char in exemplar.request_id)
     return f' # {{request_id="{request_id}"}} {exemplar.value} {exemplar.finished:.3f}'

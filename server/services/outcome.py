@@ -15,7 +15,6 @@ from server.errors import (
     RequestCancelled,
     UnknownFailure,
 )
-from server.metrics.family import MOST_REQUEST_ID
 
 if TYPE_CHECKING:
     from server.ensemble import EnsembleVersion
@@ -46,7 +45,7 @@ class Outcome:
 
     def __init__(self, model: ModelVersion | EnsembleVersion, request_id: str = "", *, step: bool = False) -> None:
         self._statistics = model.statistics
-        self._request_id = request_id[:MOST_REQUEST_ID]  # an exemplar keeps it for long
+        self._request_id = request_id
         self._step = step
         self._rows = 0
         self._reply: Reply[Any]
