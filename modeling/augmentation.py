@@ -6,6 +6,7 @@ Strong changes of sharpness and light are rare: a network that sees little else 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -32,10 +33,10 @@ BLURRED_SIZE = 32  # a pixel's surroundings are a square so large that this many
 
 
 def augment(pixels: Tensor, size: int, variety: Variety) -> Tensor:
-    """Draw a random view of every image from torch's global generator.
+    """Draw a random view of every image from the global generator of the device that has the images.
 
     Args:
-        pixels: uint8 [N, H, W, 3].
+        pixels: uint8 [N, H, W, 3], on any device.
         size: Height and width of the result, in pixels.
         variety: How much the views differ.
 
@@ -60,24 +61,25 @@ def mix(views: Tensor, share: float) -> tuple[Tensor, Tensor]:
         The images, of the same shape and memory format, and how much of each is still its own, float32 [N], 0 to 1.
     """
     count, size = len(views), views.shape[-1]
-    half = torch.rand(count, 1, 1, 1).sqrt() / 2 * (torch.rand(count, 1, 1, 1) < share)
-    position = (torch.arange(size) + 0.5) / size
-    rows = (position.view(1, 1, -1, 1) - torch.rand(count, 1, 1, 1)).abs() < half
-    columns = (position.view(1, 1, 1, -1) - torch.rand(count, 1, 1, 1)).abs() < half
+    draw = partial(torch.rand, count, 1, 1, 1, device=views.device)
+    half = draw().sqrt() / 2 * (draw() < share)
+    position = (torch.arange(size, device=views.device) + 0.5) / size
+    rows = (position.view(1, 1, -1, 1) - draw()).abs() < half
+    columns = (position.view(1, 1, 1, -1) - draw()).abs() < half
     covered = rows & columns
     return torch.where(covered, views.roll(1, 0), views), 1 - covered.float().mean(dim=(1, 2, 3))
 
 
 def _frame(images: Tensor, size: int, variety: Variety) -> Tensor:
     """Mirror, zoom, stretch and move: [N, 3, H, W] to [N, 3, size, size]."""
-    count = len(images)
-    zoom = torch.empty(count).uniform_(*variety.zoom)
-    stretch = variety.stretch ** torch.empty(count).uniform_(-0.5, 0.5)
-    mirror = torch.randint(0, 2, (count,)) * 2 - 1
-    transform = torch.zeros(count, 2, 3)
+    count, device = len(images), images.device
+    zoom = torch.empty(count, device=device).uniform_(*variety.zoom)
+    stretch = variety.stretch ** torch.empty(count, device=device).uniform_(-0.5, 0.5)
+    mirror = torch.randint(0, 2, (count,), device=device) * 2 - 1
+    transform = torch.zeros(count, 2, 3, device=device)
     transform[:, 0, 0] = zoom * stretch * mirror
     transform[:, 1, 1] = zoom / stretch
-    transform[:, :, 2] = torch.empty(count, 2).uniform_(-variety.shift, variety.shift)
+    transform[:, :, 2] = torch.empty(count, 2, device=device).uniform_(-variety.shift, variety.shift)
     grid = functional.affine_grid(transform, [count, 3, size, size], align_corners=False)
     return functional.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
@@ -87,18 +89,20 @@ def _sharpen(views: Tensor, sharpness: tuple[float, float]) -> Tensor:
     size = views.shape[-1]
     coarse = functional.avg_pool2d(views, max(2, round(size / BLURRED_SIZE)), ceil_mode=True)
     surroundings = functional.interpolate(coarse, size=(size, size), mode="bilinear")
-    return views + (views - surroundings) * _mostly(0, *sharpness, len(views), 1, 1, 1)
+    return views + (views - surroundings) * _mostly(0, *sharpness, (len(views), 1, 1, 1), views.device)
 
 
 def _relight(views: Tensor, light: float) -> Tensor:
     """Change saturation, contrast and brightness."""
     grey = views.mean(dim=1, keepdim=True)
     mean = grey.mean(dim=(2, 3), keepdim=True)
-    saturation, contrast, brightness = _mostly(1, 1 - light, 1 + light, 3, len(views), 1, 1, 1).unbind()
+    shape = (3, len(views), 1, 1, 1)
+    saturation, contrast, brightness = _mostly(1, 1 - light, 1 + light, shape, views.device).unbind()
     views = grey + (views - grey) * saturation
     return (mean + (views - mean) * contrast) * brightness
 
 
-def _mostly(neutral: float, low: float, high: float, *shape: int) -> Tensor:
+def _mostly(neutral: float, low: float, high: float, shape: tuple[int, ...], device: torch.device) -> Tensor:
     """Draw numbers between two limits, more often the nearer they are to the neutral one."""
-    return neutral + (torch.empty(shape).uniform_(low, high) - neutral) * torch.rand(shape)
+    drawn = torch.empty(shape, device=device).uniform_(low, high)
+    return neutral + (drawn - neutral) * torch.rand(shape, device=device)

@@ -27,18 +27,21 @@ class Teachers:
         sources: Their weights, as in `load_weights`.
         classes: The classes of the network that learns, which must be theirs.
         precision: What they compute in.
+        device: Where.
 
     Raises:
         InputError: The weights cannot be had, or are for other classes.
     """
 
-    def __init__(self, sources: Sequence[str], classes: tuple[str, ...], precision: Precision) -> None:
+    def __init__(
+        self, sources: Sequence[str], classes: tuple[str, ...], precision: Precision, device: torch.device | None = None
+    ) -> None:
         self._members: list[tuple[Servable, int]] = []
         for source in sources:
             network, facts = load_weights(source)
             if facts.classes != classes:
                 raise InputError(f"the teacher {source} knows other classes ({', '.join(facts.classes)})")
-            self._members.append((Servable(network, facts, InputForm.FLOAT32, precision), facts.size))
+            self._members.append((Servable(network, facts, InputForm.FLOAT32, precision).to(device), facts.size))
 
     @torch.inference_mode()
     def logits(self, views: Tensor) -> Tensor:

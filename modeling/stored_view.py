@@ -31,11 +31,11 @@ def as_jpeg(views: Tensor, quality: int) -> Tensor:
         quality: The encoder's setting, 1 to BEST_JPEG.
 
     Returns:
-        The same shape, dtype and range, channels_last.
+        The same shape, dtype, range and device, channels_last.
     """
-    pixels = views.round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+    pixels = views.round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
     read = np.stack([_stored_and_read(each, quality) for each in pixels])
-    return torch.from_numpy(read).permute(0, 3, 1, 2).float()
+    return torch.from_numpy(read).to(views.device).permute(0, 3, 1, 2).float()
 
 
 def _stored_and_read(pixels: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:

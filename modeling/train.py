@@ -7,6 +7,7 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from tqdm import tqdm
 
 from modeling.attention import ATTENTION
@@ -22,7 +23,7 @@ from modeling.recipe import Recipe
 from modeling.run_file import read_run, save_run
 from modeling.servable import Precision, Servable
 from modeling.sources import CIFAR10, read_cifar10, read_images
-from modeling.training import Trainer
+from modeling.training import PROCESSOR, Trainer
 from modeling.weights import read_weights
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ PROGRAM = "python -m modeling.train"
 RUN_FILE = "run.pth"
 MODEL_FILE = "model.safetensors"
 CURVE_FILE = "curve.csv"
+AUTO, CUDA = "auto", "cuda"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,9 +67,10 @@ def train(options: Namespace) -> int:
     if max(recipe.sizes) > facts.size:  # only such views differ from those of runs from before there was a choice
         settings["views"] = "as served"
     saved = read_run(run_path, settings) if options.resume else None
-    teachers = Teachers(options.teachers, facts.classes, Precision(recipe.precision)) if options.teachers else None
+    device = _device(options.device)
+    teachers = _teachers(options.teachers, facts, recipe, device)
     start = _start(options.weights, facts) if options.weights and not saved else None
-    trainer = Trainer(facts, *training.decode(facts.size, facts.crop_fraction), recipe, start, teachers)
+    trainer = Trainer(facts, *training.decode(facts.size, facts.crop_fraction), recipe, start, teachers, device)
     if saved:
         saved.restore(trainer)
     measured = saved.measured if saved else True
@@ -83,7 +86,7 @@ def train(options: Namespace) -> int:
             if measured:
                 measured = not _train_epoch(trainer, stop)
             else:
-                _measure_epoch(options.output, trainer, facts, *test_images)
+                _measure_epoch(options.output, trainer, facts, *(each.to(device) for each in test_images))
                 measured = True
             # After each, so that a run which is killed does no more than one of them again.
             save_run(run_path, trainer, settings, measured=measured)
@@ -121,10 +124,10 @@ def _measure_epoch(output: Path, trainer: Trainer, facts: ModelFacts, pixels: Te
 
 def _save_model(path: Path, trainer: Trainer, facts: ModelFacts, pixels: Tensor, labels: Tensor) -> float:
     """Save the averaged weights with their accuracy, measured in the precision that is saved."""
-    state = trainer.average.state_dict()
+    state = {name: tensor.cpu() for name, tensor in trainer.average.state_dict().items()}
     network = facts.build()
     load_strictly(network, as_stored(state))
-    accuracy = measure_accuracy(Servable(network, facts), pixels, labels)
+    accuracy = measure_accuracy(Servable(network, facts).to(pixels.device), pixels, labels)
     save_checkpoint(path, state, replace(facts, accuracy=accuracy, accuracy_images=len(labels)))
     return accuracy
 
@@ -139,6 +142,22 @@ def _extend_curve(path: Path, epoch: int, size: int, accuracy: float) -> None:
     text = "\n".join(["epoch,size,accuracy", *earlier, f"{epoch},{size},{accuracy:.4f}", ""])
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def _device(name: str) -> torch.device:
+    """Return where to train."""
+    if name == CUDA and not torch.cuda.is_available():
+        raise InputError("PyTorch finds no GPU here: give --device cpu")
+    if name == AUTO:
+        name = CUDA if torch.cuda.is_available() else PROCESSOR.type
+    return torch.device(name)
+
+
+def _teachers(
+    sources: Sequence[str] | None, facts: ModelFacts, recipe: Recipe, device: torch.device
+) -> Teachers | None:
+    """Return the networks to learn from."""
+    return Teachers(sources, facts.classes, Precision(recipe.precision), device) if sources else None
 
 
 def _start(source: str, facts: ModelFacts) -> dict[str, Tensor]:
@@ -192,6 +211,9 @@ def _parser() -> Parser:
     )
     parser.add_argument("--weights", help="weights to start from: bundled, imagenet or a file (without: fresh ones)")
     parser.add_argument("--teachers", nargs="+", help="weights of trained networks to learn from, likewise")
+    parser.add_argument(
+        "--device", choices=(AUTO, "cpu", CUDA), default=AUTO, help="where; auto is a GPU if there is one"
+    )
     for field in fields(Recipe):
         _add_setting(parser, field.name, field.default, **field.metadata)
     return parser

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from modeling.recipe import Recipe
 
 
+PROCESSOR = torch.device("cpu")
+
+
 class Trainer:
     """A run: the network, the running average of its weights, which is the result, and how far it has come.
 
@@ -37,10 +40,11 @@ class Trainer:
         labels: int64 [N].
         recipe: How to train.
         start: Weights to start from, by name, in place of fresh ones.
-        teachers: Networks to learn from besides the labels.
+        teachers: Networks to learn from besides the labels, on the same device.
+        device: Where it trains; the images are kept there.
 
     Raises:
-        InputError: There are fewer than two images, or the kernels cannot be compiled.
+        InputError: There are fewer than two images, the kernels cannot be compiled, or are not for the device.
     """
 
     def __init__(
@@ -51,26 +55,30 @@ class Trainer:
         recipe: Recipe,
         start: Mapping[str, Tensor] | None = None,
         teachers: Teachers | None = None,
+        device: torch.device = PROCESSOR,
     ) -> None:
         if len(labels) < 2:  # noqa: PLR2004 - batch normalisation needs a variance
             raise InputError(f"training needs at least 2 images, got {len(labels)}")
         torch.manual_seed(recipe.seed)
         self.recipe = recipe
         self.step = 0
-        self.network = facts.build().train()
+        self.network = facts.build().to(device).train()
         load_strictly(self.network, {**self.network.state_dict(), **(start or {})})
         convert_conv2d_weight_memory_format(self.network, torch.channels_last)
         self.average = copy.deepcopy(self.network).eval()
-        self._pixels, self._labels = pixels, labels
+        self._device = device
+        self._pixels, self._labels = pixels.to(device), labels.to(device)
         self._teachers = teachers
         self._classes = len(facts.classes)
-        self._normalisation = Normalisation(facts, maximum=255)
+        self._normalisation = Normalisation(facts, maximum=255).to(device)
         self._served_size = facts.size
         self._batch_size = min(recipe.batch_size, len(labels))
         self.steps_per_epoch = len(labels) // self._batch_size
         self.steps = self.steps_per_epoch * recipe.epochs
         self._optimizer = make_optimizer(recipe.optimizer, self.network, recipe.weight_decay)
         if recipe.kernels == "own":
+            if device.type != PROCESSOR.type:
+                raise InputError("--kernels own are for processors: give --kernels torch, or --device cpu")
             quicken(self.network)
 
     @property
@@ -92,7 +100,7 @@ class Trainer:
         views, labels = self._batch()
         for group in self._optimizer.param_groups:
             group["lr"] = self.recipe.learning_rate_at(self.step / self.steps)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.precision == "bf16"):
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"):
             logits = self.network(self._normalisation(self._as_served(views))).float()
         loss = self._loss(logits, labels, views)
         if not loss.isfinite():
@@ -134,7 +142,7 @@ class Trainer:
         """Return the current step's views, float32 [N, 3, H, W], 0 to 255, and labels, float32 [N, classes]."""
         epoch, index = divmod(self.step, self.steps_per_epoch)
         order = torch.randperm(len(self._labels), generator=torch.Generator().manual_seed(self._seed(epoch)))
-        chosen = order[index * self._batch_size :][: self._batch_size]
+        chosen = order[index * self._batch_size :][: self._batch_size].to(self._device)
         size = min(self.size, self._served_size)
         views, own = mix(augment(self._pixels[chosen], size, VARIETIES[self.recipe.variety]), self.recipe.mixed_share)
         labels = functional.one_hot(self._labels[chosen], self._classes)

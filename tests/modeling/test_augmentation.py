@@ -40,6 +40,14 @@ def test_shape_and_range(size: int, variety: Variety) -> None:
     assert torch.equal(pixels, before)
 
 
+@pytest.mark.parametrize("variety", VARIETIES.values(), ids=VARIETIES)
+def test_views_are_made_where_the_images_are(variety: Variety) -> None:
+    """Nothing that is drawn for them lies elsewhere, where computing with both would fail."""
+    views = augment(torch.zeros(4, 20, 24, 3, dtype=torch.uint8, device="meta"), 12, variety)
+
+    assert {each.device.type for each in (views, *mix(views, 0.5))} == {"meta"}
+
+
 def test_framing_invents_no_values() -> None:
     """Moved and zoomed alone, a view has no value that is not between those of the image, also beyond its edges."""
     views = augment(torch.randint(50, 200, (64, 20, 24, 3), dtype=torch.uint8), 12, FRAMED)

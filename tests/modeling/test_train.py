@@ -20,7 +20,7 @@ from modeling.export import main as export
 from modeling.run_file import save_run
 from modeling.train import main
 from modeling.training import Trainer
-from tests.modeling.marks import NEEDS_A_COMPILER
+from tests.modeling.marks import NEEDS_A_COMPILER, NEEDS_A_GPU
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -243,6 +243,26 @@ def test_kernels(coloured_folder: Path, tmp_path: Path) -> None:
     assert facts.accuracy > 0.6
     assert facts.recipe is not None
     assert (facts.recipe["kernels"], facts.recipe["precision"]) == ("own", "bf16")
+
+
+@NEEDS_A_GPU
+def test_on_a_gpu(coloured_folder: Path, tmp_path: Path) -> None:
+    """A run on a GPU learns from JPEG views and a teacher as on a processor, and its weights are read anywhere."""
+    assert main(options(coloured_folder, tmp_path / "teacher", "--epochs", "1", "--device", "cpu")) == 0
+    teacher = str(tmp_path / "teacher" / "model.safetensors")
+    run = options(coloured_folder, tmp_path / "run", "--epochs", "2", "--device", "cuda", "--precision", "bf16")
+
+    assert main([*run, "--teachers", teacher, "--jpeg-quality", "75"]) == 0
+    assert evaluate([str(tmp_path / "run" / "model.safetensors"), "--data", str(coloured_folder)]) == 0
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there(coloured_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is told in one line, and no run is begun."""
+    assert main(options(coloured_folder, tmp_path / "run", "--device", "cuda")) == 2
+
+    assert capsys.readouterr().err == "python -m modeling.train: PyTorch finds no GPU here: give --device cpu\n"
+    assert not (tmp_path / "run").exists()
 
 
 def test_start_from_weights(coloured_folder: Path, packed_file: Path, tmp_path: Path) -> None:

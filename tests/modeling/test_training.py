@@ -210,6 +210,19 @@ def test_views_as_served(facts: ModelFacts, monkeypatch: pytest.MonkeyPatch) -> 
     torch.testing.assert_close(seen[0], expected.expand(4, 3, 32, 32), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter")  # to a device that holds no numbers
+def test_images_are_kept_where_it_trains(facts: ModelFacts, colours: tuple[Tensor, Tensor]) -> None:
+    """With network and average; own kernels are for processors."""
+    device = torch.device("meta")
+    trainer = Trainer(facts, *colours, RECIPE, device=device)
+    networks = (trainer.network, trainer.average)
+
+    assert {each.device for network in networks for each in network.state_dict().values()} == {device}
+    assert {each.device for each in trainer._batch()} == {device}
+    with pytest.raises(InputError, match="are for processors"):
+        Trainer(facts, *colours, replace(RECIPE, kernels="own"), device=device)
+
+
 def test_few_images(facts: ModelFacts, colours: tuple[Tensor, Tensor]) -> None:
     """Fewer images than a batch holds are one batch."""
     pixels, labels = colours
