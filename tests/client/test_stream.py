@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import pytest
 
-from client import Classifier, DeadlineExceeded, RequestCancelled
+from client import Classifier, DeadlineExceeded, RequestCancelled, ServerUnreachable
 from client.async_stream import AsyncStream
 from client.channel import methods
 from client.native import classify_request
@@ -20,7 +20,7 @@ from client.stream import Stream
 from tests.client.servicers import Gate, NativeServicer, serving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.client.conftest import Client
 
@@ -29,6 +29,34 @@ def close_when_reached(gate: Gate, closable: Stream | Classifier) -> None:
     """Waits until a request hangs at the gate."""
     gate.reached.wait()
     closable.close()
+
+
+class HalfEndedCall(grpc.RpcError):
+    """A call as gRPC leaves some when a connection breaks: it has a status, and whoever reads it waits for ever."""
+
+    def __init__(self, requests: Iterator[Any]) -> None:
+        self._requests = requests
+        self._ended: Callable[[Any], None] = print
+        self.released = threading.Event()
+
+    def add_done_callback(self, ended: Callable[[Any], None]) -> None:
+        """Notes whom to tell."""
+        self._ended = ended
+
+    def __iter__(self) -> Iterator[Any]:
+        """Takes a request, tells the status, and has no answer."""
+        next(self._requests)
+        self._ended(self)
+        self.released.wait()
+        return iter(())
+
+    def code(self) -> grpc.StatusCode:
+        """The status."""
+        return grpc.StatusCode.UNAVAILABLE
+
+    def details(self) -> str:
+        """Its text."""
+        return "Socket closed"
 
 
 class EndingServicer(NativeServicer):
@@ -141,9 +169,26 @@ async def test_deadline_of_one_question_ends_the_call_of_the_others(photos: list
             await stream.close()
 
 
+def test_a_status_ends_a_call_that_never_ends_being_read(photos: list[bytes]) -> None:
+    """Who waits is told, and the next question opens a new call."""
+    calls: list[HalfEndedCall] = []
+
+    def open_call(requests: Iterator[Any]) -> HalfEndedCall:
+        calls.append(HalfEndedCall(requests))
+        return calls[-1]
+
+    stream = Stream(open_call)
+    for _ in range(2):
+        with pytest.raises(ServerUnreachable, match="Socket closed"):
+            stream.ask(classify_request(photos[0], "", "", 1), 60)
+    assert len(calls) == 2
+    for call in calls:
+        call.released.set()
+
+
 def test_threads_end_with_the_client(photos: list[bytes]) -> None:
     """Closing the client ends bulk work that hangs, and no thread of it is left."""
-    before = threading.active_count()
+    before = set(threading.enumerate())
     gate = Gate()
     requests = itertools.count()
     hanging = NativeServicer(on_request=lambda *_: gate.wait() if next(requests) else None)
@@ -156,8 +201,6 @@ def test_threads_end_with_the_client(photos: list[bytes]) -> None:
         with pytest.raises(RequestCancelled):
             next(results)
         closer.join()
-    for thread in threading.enumerate():
-        if thread.name.startswith("classify"):
-            thread.join()
-
-    assert threading.active_count() <= before
+    for thread in set(threading.enumerate()) - before:
+        thread.join(60)
+        assert not thread.is_alive()

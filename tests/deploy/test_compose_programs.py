@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SERVICES = services()
-TRITON = (sys.executable, "-m", "deploy.triton")
+TRITON = (sys.executable, "-m", "deploy.triton", "--http-port", "0")
 # The first start unpacks its wheel.
 TRITON_START_SECONDS = 300.0
 

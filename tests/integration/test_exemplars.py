@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.serving import ServerProcess
 
 # What a caller may call a request, and how it is told: any of them as it is would make the page unreadable.
-NAMES = {"order-7": "order-7", 'a"b\\c': "a?b?c", "a\nb\0c": "a?b?c", "\N{SNOWMAN}" * 200: "\N{SNOWMAN}" * 118}
+NAMES = {"order-7": "order-7", 'a"b\\c': "a?b?c", "x\ny\0z": "x?y?z", "\N{SNOWMAN}" * 200: "\N{SNOWMAN}" * 118}
 
 
 def test_prometheus_finds_the_request_behind_a_latency(server: ServerProcess, inference: Any, tmp_path: Path) -> None:

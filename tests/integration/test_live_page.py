@@ -217,14 +217,18 @@ def test_a_file_that_is_no_image_is_refused_readably(visit: Visit) -> None:
     assert "400" in visit.complaints.pop()  # the browser tells of each answer that is an error
 
 
-def test_failures_and_rejections_are_told_with_their_model(visit: Visit, channel: grpc.Channel, door: Door) -> None:
+def test_failures_and_rejections_are_told_with_their_model(
+    server: ServerProcess, visit: Visit, channel: grpc.Channel, door: Door
+) -> None:
     """A model that raises and a queue that is full are named, each with its own word."""
     inference = rows.stub(channel)
     for number in range(5):
         with pytest.raises(grpc.RpcError):
             inference.ModelInfer(rows.request("narrow", number, -1))
     visit.expect_finding("Failing", "inside narrow")
-    waiting = [inference.ModelInfer.future(rows.request("narrow", number, WAIT)) for number in range(30)]
+    waiting = [inference.ModelInfer.future(rows.request("narrow", 0, WAIT))]
+    server.metrics_when(lambda samples: samples.total("coordserve_instances_busy", model="narrow") == 1)
+    waiting += [inference.ModelInfer.future(rows.request("narrow", number, WAIT)) for number in range(1, 30)]
     visit.expect_finding("Overloaded", "the queue of narrow is full, 2 of 2 wait")
     expect(visit.page.locator("#failures")).to_contain_text("queue_full")
     door.open()

@@ -235,7 +235,7 @@ def test_renamed_classes(coloured_folder: Path, tmp_path: Path, capsys: pytest.C
 @NEEDS_A_COMPILER
 def test_kernels(coloured_folder: Path, tmp_path: Path) -> None:
     """With kernels of our own, in bfloat16, the same network is trained: it learns, and the model says how."""
-    quick = ["--epochs", "20", "--kernels", "own", "--precision", "bf16", "--held-out-share", "0.2", "--width", "0.1"]
+    quick = ["--epochs", "60", "--kernels", "own", "--precision", "bf16", "--held-out-share", "0.2", "--width", "0.1"]
     assert main(options(coloured_folder, tmp_path, *quick)) == 0
 
     _, facts = load_checkpoint(tmp_path / "model.safetensors")

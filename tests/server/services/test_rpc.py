@@ -212,7 +212,7 @@ async def test_a_caller_that_leaves_cancels_the_work(method: str) -> None:
 async def test_a_deadline_that_passes_cancels_the_work() -> None:
     """The servicer is cancelled, and the call counts as late."""
     async with _serving(Servicer()) as server:
-        code, _ = await _failure(server.stub.Classify(_request("wait"), timeout=0.3))
+        code, _ = await _failure(server.stub.Classify(_request("wait"), timeout=2))
         assert code == grpc.StatusCode.DEADLINE_EXCEEDED
         await server.servicer.left.wait()
         assert await server.events("Classify") == {"started": 1, "DEADLINE_EXCEEDED": 1, "deadline": 1}
