@@ -13,17 +13,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MADE_PICTURES = 128
+MOST_BYTES = 512 << 20
+"""Of all images, and of all messages that are made of them: they are kept in memory, the latter by every sender."""
 _WIDTH, _HEIGHT = 500, 375
 
 
-def read_images(paths: Iterable[Path], most_bytes: int = 512 << 20) -> list[bytes]:
-    """The files' bytes: of the first ones, and no more than fit into `most_bytes`, but for the last."""
+def read_images(paths: Iterable[Path]) -> list[bytes]:
+    """The files' bytes: of the first ones, and no more than fit into `MOST_BYTES`, but for the last."""
     images: list[bytes] = []
     size = 0
     for path in paths:
         images.append(path.read_bytes())
         size += len(images[-1])
-        if size >= most_bytes:
+        if size >= MOST_BYTES:
             break
     return images
 

@@ -32,10 +32,21 @@ if TYPE_CHECKING:
 
     from locust.env import Environment
 
+    from loadtest.target import Target
     from loadtest.workload import Message
 
 SERVICE = "service"
 LAG = "lag"
+
+
+def asked_server(environment: Environment) -> Target:
+    """The server that Locust's options name.
+
+    Raises:
+        TargetError: It cannot be reached, or does not take what is to be sent.
+    """
+    options = environment.parsed_options
+    return find_target(environment.host or DEFAULT_HOST, options.model, options.payload, options.api)
 
 
 class RequestError(Exception):
@@ -60,7 +71,7 @@ class Load:
             ValueError: An image is not to be had.
         """
         files = image_files(options)
-        self.target = find_target(environment.host or DEFAULT_HOST, options.model, options.payload, options.api)
+        self.target = asked_server(environment)
         # In a thread, since it takes a second or more, and a worker that says nothing meanwhile is taken for lost.
         in_thread = gevent.get_hub().threadpool.apply
         images = in_thread(read_images, (files,)) if files else in_thread(make_images, (options.seed,))

@@ -3,6 +3,7 @@
 # ruff: noqa: T201 - a command's output
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,10 @@ from loadtest import locust_page, locust_verdict
 from loadtest.conduct import USAGE
 from loadtest.locust_activity import Activity, CpuMeter
 from loadtest.locust_ledger import Ledger
-from loadtest.locust_load import Load
-from loadtest.locust_watch import DEFAULT_HOST, export, watch
+from loadtest.locust_load import Load, asked_server
+from loadtest.locust_watch import export, watch
 from loadtest.locust_workers import Workers, obey
-from loadtest.target import TargetError, find_target
+from loadtest.target import TargetError
 
 if TYPE_CHECKING:
     from locust.env import Environment
@@ -108,7 +109,8 @@ class LocustTest:
         self.ledger = Ledger()
         self._highest_cpu = 0.0
         if self._workers:
-            self._target = self._find_target()
+            with contextlib.suppress(TargetError):  # its workers may reach what this process cannot
+                self._target = asked_server(self._environment)
             return
         try:
             self._load = Load(self._environment, self._environment.parsed_options)
@@ -176,14 +178,6 @@ class LocustTest:
             )
         elif self._was_started and environment.process_exit_code is None:
             self._give_up("nothing was sent")
-
-    def _find_target(self) -> Target | None:
-        """The server that workers are about to ask, where this process can ask it, too."""
-        options = self._environment.parsed_options
-        try:
-            return find_target(self._environment.host or DEFAULT_HOST, options.model, options.payload, options.api)
-        except TargetError:
-            return None
 
     def _end(self) -> None:
         """Stop what is under way: a signal makes Locust quit first and stop last."""

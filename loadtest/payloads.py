@@ -12,6 +12,7 @@ from client.errors import InvalidImage
 from client.open_inference import infer_request
 from loadtest.answers import judge, read_answers
 from loadtest.bad_input import bad_messages
+from loadtest.images import MOST_BYTES
 from loadtest.target import CHANNEL_OPTIONS, TargetError
 from loadtest.workload import Message, Workload
 from proto import classifier_pb2
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from client.model_interface import ModelInterface
     from loadtest.target import Target
 
-_MOST_BYTES = 512 << 20  # of all messages together: they are kept in memory, by every sender
 _LEAST_MESSAGES = 4  # of each kind
 
 
@@ -51,7 +51,7 @@ def make_workload(target: Target, images: Sequence[bytes], mix: Mix) -> Workload
     """
     kinds = [(model, size) for model in target.models for size in mix.batch_sizes]
     messages = [
-        message for model, size in kinds for message in _messages(target, model, images, size, _MOST_BYTES / len(kinds))
+        message for model, size in kinds for message in _messages(target, model, images, size, MOST_BYTES / len(kinds))
     ]
     if len(kinds) == 1 and not mix.bad_share:
         return Workload(tuple(replace(message, kind="") for message in messages))

@@ -54,6 +54,7 @@ def train(options: Namespace) -> int:
     if run_path.exists() and not options.resume:
         raise InputError(f"{options.output} holds a run already; go on with --resume or give another --output")
     recipe = Recipe(**{field.name: getattr(options, field.name) for field in fields(Recipe)})
+    device = _device(options.device)
     training, test = _read_data(options)
     given = {name: getattr(options, name) for name in ("network", "width", "attention", "enlargement", "crop_fraction")}
     facts = ModelFacts(
@@ -67,8 +68,9 @@ def train(options: Namespace) -> int:
     if max(recipe.sizes) > facts.size:  # only such views differ from those of runs from before there was a choice
         settings["views"] = "as served"
     saved = read_run(run_path, settings) if options.resume else None
-    device = _device(options.device)
-    teachers = _teachers(options.teachers, facts, recipe, device)
+    teachers = (
+        Teachers(options.teachers, facts.classes, Precision(recipe.precision), device) if options.teachers else None
+    )
     start = _start(options.weights, facts) if options.weights and not saved else None
     trainer = Trainer(facts, *training.decode(facts.size, facts.crop_fraction), recipe, start, teachers, device)
     if saved:
@@ -76,7 +78,7 @@ def train(options: Namespace) -> int:
     measured = saved.measured if saved else True
     if trainer.step == trainer.steps and measured:
         raise InputError(f"the run in {options.output} is finished; its model is {model_path}")
-    test_images = test.decode(facts.size, facts.crop_fraction)
+    test_images = [each.to(device) for each in test.decode(facts.size, facts.crop_fraction)]
     save_run(run_path, trainer, settings, measured=measured)  # from now on the folder holds a run
     with interruption() as stop:
         while trainer.step < trainer.steps or not measured:
@@ -86,7 +88,7 @@ def train(options: Namespace) -> int:
             if measured:
                 measured = not _train_epoch(trainer, stop)
             else:
-                _measure_epoch(options.output, trainer, facts, *(each.to(device) for each in test_images))
+                _measure_epoch(options.output, trainer, facts, *test_images)
                 measured = True
             # After each, so that a run which is killed does no more than one of them again.
             save_run(run_path, trainer, settings, measured=measured)
@@ -153,13 +155,6 @@ def _device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _teachers(
-    sources: Sequence[str] | None, facts: ModelFacts, recipe: Recipe, device: torch.device
-) -> Teachers | None:
-    """Return the networks to learn from."""
-    return Teachers(sources, facts.classes, Precision(recipe.precision), device) if sources else None
-
-
 def _start(source: str, facts: ModelFacts) -> dict[str, Tensor]:
     """Return weights to start from, without the classifier unless it is known to be for the same classes."""
     state, known = read_weights(source)
@@ -212,7 +207,7 @@ def _parser() -> Parser:
     parser.add_argument("--weights", help="weights to start from: bundled, imagenet or a file (without: fresh ones)")
     parser.add_argument("--teachers", nargs="+", help="weights of trained networks to learn from, likewise")
     parser.add_argument(
-        "--device", choices=(AUTO, "cpu", CUDA), default=AUTO, help="where; auto is a GPU if there is one"
+        "--device", choices=(AUTO, PROCESSOR.type, CUDA), default=AUTO, help="where; auto is a GPU if there is one"
     )
     for field in fields(Recipe):
         _add_setting(parser, field.name, field.default, **field.metadata)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from server import model_directories
 from server.errors import ModelNotFound, ModelNotReady
 from server.load_error import system_reason
+from server.log_sampling import TroubleLog
 from server.model_states import ENDED, IndexEntry, ModelRecord, Readiness, State
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Catalogue:
         self._directory = directory
         self._models: dict[str, ModelRecord] = {}
         self._passed_over: set[str] = set()
-        self._trouble = ""
+        self._trouble = TroubleLog(logger)
 
     def get(self, name: str, version: int | None = None) -> ModelVersion:
         """The version of a model that answers requests; `None` is the latest that is ready.
@@ -108,11 +109,11 @@ class Catalogue:
         try:
             names = self.names()
         except OSError as error:
-            if (trouble := system_reason(error)) != self._trouble:  # somebody looks every second
-                logger.warning("model repository %s: %s", self._directory, trouble)
-            self._trouble = trouble
+            self._trouble.tell(
+                f"model repository {self._directory}: {system_reason(error)}"
+            )  # somebody looks every second
             return []
-        self._trouble = ""
+        self._trouble.tell("")
         return names
 
     def names(self) -> list[str]:

@@ -44,6 +44,20 @@ class Sampler:
             return self._suppressed.pop(kind, 0)
 
 
+class TroubleLog:
+    """Warns of a trouble that lasts when it begins, and when it becomes another one."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+        self._trouble = ""
+
+    def tell(self, trouble: str) -> None:
+        """Tell how it is now; nothing where all is well."""
+        if trouble and trouble != self._trouble:
+            self._logger.warning("%s", trouble)
+        self._trouble = trouble
+
+
 class CauseLog:
     """Logs exceptions of code: the trace once for each distinct cause, then samples of one line."""
 

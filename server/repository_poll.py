@@ -9,6 +9,7 @@ from server import model_directories
 from server.ensemble_steps import StepMissing
 from server.errors import ShuttingDown
 from server.load_error import LoadError, system_reason
+from server.log_sampling import TroubleLog
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +40,7 @@ class RepositoryPoll:
         self._seen = model_directories.contents(directory, {})
         self._loaded = dict(self._seen)
         self._incomplete: set[str] = set()  # ensembles that miss a step
-        self._trouble = ""
+        self._trouble = TroubleLog(logger)
 
     def look(self) -> None:
         """Do what the directory asks for, as far as it has settled; blocks as loading does.
@@ -49,9 +50,9 @@ class RepositoryPoll:
         try:
             seen = model_directories.contents(self._directory, self._seen)
         except OSError as error:
-            self._tell(f"model repository {self._directory} cannot be read: {system_reason(error)}")
+            self._trouble.tell(f"model repository {self._directory} cannot be read: {system_reason(error)}")
             return
-        self._tell("")
+        self._trouble.tell("")
         unsettled = {name for name in {*seen, *self._loaded} if seen.get(name) != self._seen.get(name)}
         changed = {name for name in {*seen, *self._loaded} - unsettled if seen.get(name) != self._loaded.get(name)}
         self._seen = seen
@@ -83,8 +84,3 @@ class RepositoryPoll:
         else:
             return True
         return False
-
-    def _tell(self, trouble: str) -> None:
-        if trouble and trouble != self._trouble:
-            logger.warning("%s", trouble)
-        self._trouble = trouble

@@ -98,28 +98,28 @@ def read_infer_request(message: InferMessage, config: ModelConfig) -> Inference:
 
 
 def _payload(request: Any, data: Data, config: ModelConfig) -> tuple[Any, ...]:
+    contents = _without_rest([data[spec.name] for spec in config.inputs])
     if config.backend == BACKEND:
-        return _without_rest([_buffer(data[spec.name]) for spec in config.inputs])
+        return tuple([_buffer(content) for content in contents])
     shapes = {tensor.name: tensor.shape for tensor in request.inputs}
-    return tuple([_array(data[spec.name], spec, shapes[spec.name]) for spec in config.inputs])
+    return tuple([_array(*each, shapes[each[1].name]) for each in zip(contents, config.inputs, strict=True)])
 
 
 def _buffer(content: Content) -> bytes | memoryview:
     return content.encode() if isinstance(content, TypedContents) else content  # type: ignore[return-value] # no BYTES
 
 
-def _without_rest(buffers: Sequence[bytes | memoryview]) -> tuple[bytes | memoryview, ...]:
+def _without_rest(contents: Sequence[Content]) -> Sequence[Content]:
     """The same contents; copies where views would keep a message that is much larger until the batch has run."""
-    views = [buffer for buffer in buffers if isinstance(buffer, memoryview)]
+    views = [content for content in contents if isinstance(content, memoryview)]
     if not views or len(views[0].obj) <= 2 * sum(map(len, views)) + _SMALL_REST:  # type: ignore[arg-type] # bytes
-        return tuple(buffers)
-    return tuple([bytes(buffer) for buffer in buffers])
+        return contents
+    return [bytes(content) if isinstance(content, memoryview) else content for content in contents]
 
 
 def _array(content: Content, spec: TensorSpec, shape: Sequence[int]) -> NDArray[Any]:
     if spec.datatype != BYTES:
-        (buffer,) = _without_rest([_buffer(content)])
-        return np.frombuffer(buffer, DATATYPES[spec.datatype]).reshape(shape)
+        return np.frombuffer(_buffer(content), DATATYPES[spec.datatype]).reshape(shape)
     array = np.empty(len(content), object)
     array[:] = content
     return array.reshape(shape)

@@ -38,6 +38,7 @@ from server.tensor_types import BYTES
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
+    from server.engine import Result
     from server.repository import ModelRepository
     from server.services.accounting import Call
     from server.services.delivery import Delivery
@@ -150,16 +151,13 @@ class InferenceServicer:
         version = parse_version(request.model_version)
         with self._repository.lease(request.model_name, version) as model:
             observed.version = str(model.version)
-            texts = (math.prod(tensor.shape[:_RANK]) for tensor in request.inputs if tensor.datatype == BYTES)
-            inference = await _beside(max(texts, default=0), read_infer_request, message, model.config)
+            inference = await _beside(_texts_declared(request), read_infer_request, message, model.config)
             with Outcome(model, request.id) as outcome:
                 async with share.place(model) if share else contextlib.nullcontext():
                     reply = await self._pipelines.run(model, request, inference, call.deadline)
                 outcome.answered(inference.rows, reply)
-                texts = (array.size for array in reply.result if array is not None and array.dtype.hasobject)
-                return await _beside(
-                    max(texts, default=0), build_infer_response, request, inference, reply.result, model
-                )
+                texts = _texts_given(reply.result)
+                return await _beside(texts, build_infer_response, request, inference, reply.result, model)
 
     async def RepositoryIndex(self, request: Any, _call: Call) -> Any:
         """Every model of the repository and the state of its versions."""
@@ -204,6 +202,17 @@ class InferenceServicer:
         if self._control is None:
             raise ControlNotAllowed("explicit model load / unload is not allowed if polling is enabled")
         return self._control
+
+
+def _texts_declared(request: Any) -> int:
+    """How many elements the largest input of BYTES is to have; as many are looked at, at most."""
+    shapes = (tensor.shape[:_RANK] for tensor in request.inputs if tensor.datatype == BYTES)
+    return max(map(math.prod, shapes), default=0)
+
+
+def _texts_given(result: Result) -> int:
+    """How many the largest output of BYTES has; outputs of an ensemble that nobody asked for are not there."""
+    return max((array.size for array in result if array is not None and array.dtype.hasobject), default=0)
 
 
 async def _beside(texts: int, function: Callable[..., _Result], *arguments: Any) -> _Result:

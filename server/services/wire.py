@@ -24,7 +24,7 @@ _RAW_INPUT_CONTENTS = 7 << 3 | 2  # field 7, length-delimited
 _VARINT, _LENGTH_DELIMITED = 0, 2
 _FIXED_SIZES = {1: 8, 5: 4}  # by wire type
 _LONG_TAG = 0x80
-_MOST_TAG = (1 << 32) - 1
+_MOST_NUMBER = (1 << 29) - 1  # of a field
 # More of them than any real request has.
 _MOST_FIELDS = 4096
 # Of a message with fields that no message here has, or with damage.
@@ -111,7 +111,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, int, int, int]]:
 def _extent(message: bytes, tag: int, position: int) -> tuple[int, int]:
     """Where the content of a field starts and ends, of which the tag stands before `position`."""
     wire_type = tag & 7
-    if not 1 <= tag >> 3 <= _MOST_TAG >> 3:
+    if not 1 <= tag >> 3 <= _MOST_NUMBER:
         raise _OddFieldError
     if wire_type in _FIXED_SIZES:
         return position, position + _FIXED_SIZES[wire_type]

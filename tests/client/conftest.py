@@ -6,24 +6,27 @@ import asyncio
 import io
 import signal
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 from PIL import Image
 
 from client import AsyncClassifier, Classifier, ImageFailure
+from tests.client.servicers import NativeServicer, serving
 from tests.torchscript_models import Colours, write_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     from client import Classification, Result
     from tests.serving import ServerProcess
 
     StartServer = Callable[..., AbstractContextManager[ServerProcess]]
 
+COMMAND = [sys.executable, "-m", "client"]
+ROOT = Path(__file__).parents[2]
 NOBODY = "127.0.0.1:1"
 TRITON_START_SECONDS = 240  # the first start downloads it
 CONFIG = """
@@ -62,6 +65,13 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "red.png").write_bytes(encoded(COLOURS["red"]))
     (tmp_path / "notes.txt").write_text("no image")
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """The address of a server in this process."""
+    with serving(NativeServicer()) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,6 @@ import json
 import os
 import re
 import socket
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,20 +13,10 @@ import pytest
 
 from client.command_line import main
 from tests.client.conftest import NOBODY
-from tests.client.servicers import NativeServicer, PlainServicer, serving
+from tests.client.servicers import PlainServicer, serving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-COMMAND = [sys.executable, "-m", "client"]
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    """The address of a server."""
-    with serving(NativeServicer()) as address:
-        yield address
+    from pathlib import Path
 
 
 def run(url: str, *arguments: object) -> int:

@@ -6,31 +6,22 @@ import json
 import os
 import signal
 import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from client.command_line import main
-from tests.client.conftest import COLOURS, NOBODY, encoded
+from tests.client.conftest import COLOURS, COMMAND, NOBODY, ROOT, encoded
 from tests.client.servicers import LABELS, Gate, NativeServicer, serving
+from tests.terminal import Screen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
     import grpc
 
-COMMAND = [sys.executable, "-m", "client", "evaluate"]
-ROOT = Path(__file__).parents[2]
+EVALUATE = [*COMMAND, "evaluate"]
 RED, GREEN, BLUE = LABELS
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    """The address of a server in this process."""
-    with serving(NativeServicer()) as address:
-        yield address
 
 
 @pytest.fixture
@@ -174,18 +165,15 @@ def test_one_version_is_measured(data: Path, capfd: pytest.CaptureFixture[str]) 
 
 def test_bar_on_a_terminal(url: str, data: Path) -> None:
     """Standard error is a terminal, standard output a pipe: each gets its own."""
-    terminal, end = os.openpty()
-    try:
-        environment = {**os.environ, "TERM": "xterm"}
-        command = [*COMMAND, str(data), "--url", url, "--json"]
-        result = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=end, env=environment, check=True)
-        shown = os.read(terminal, 100_000).decode()
-    finally:
-        os.close(end)
-        os.close(terminal)
+    command = [*EVALUATE, str(data), "--url", url, "--json"]
+    environment = {**os.environ, "TERM": "xterm"}
+    with Screen() as screen:
+        result = subprocess.run(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=screen.end, env=environment, check=True
+        )
 
-    assert "evaluating" in shown
-    assert "5/5" in shown
+    assert "evaluating" in screen.text
+    assert "5/5" in screen.text
     assert json.loads(result.stdout)["images"] == 5
 
 
@@ -193,7 +181,7 @@ def test_ctrl_c(data: Path) -> None:
     """It ends at once, also while the server hangs, and says how far it was."""
     gate = Gate()
     with serving(NativeServicer(on_request=lambda *_: gate.wait())) as url, gate:
-        command = [*COMMAND, str(data), "--url", url, "--timeout", "100"]
+        command = [*EVALUATE, str(data), "--url", url, "--timeout", "100"]
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             gate.reached.wait()
             process.send_signal(signal.SIGINT)

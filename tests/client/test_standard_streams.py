@@ -14,26 +14,15 @@ import termios
 import time
 from array import array
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psutil
 import pytest
 
 from client.command_line import main
+from tests.client.conftest import COMMAND, ROOT
 from tests.client.servicers import Gate, NativeServicer, serving
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-COMMAND = [sys.executable, "-m", "client"]
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    """The address of a server."""
-    with serving(NativeServicer()) as address:
-        yield address
+from tests.terminal import Screen
 
 
 def test_standard_input_is_an_image(
@@ -60,17 +49,14 @@ def test_full_disk_is_told(url: str, folder: Path) -> None:
 
 def test_bar_is_shown_on_a_terminal_and_results_stay_clean(url: str, folder: Path) -> None:
     """Standard error is a terminal, standard output a pipe: each gets its own."""
-    terminal, end = os.openpty()
-    try:
-        command = [*COMMAND, "classify", str(folder), "--url", url, "--top-k", "1"]
-        environment = {**os.environ, "TERM": "xterm"}
-        result = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=end, env=environment, check=True)
-        shown = os.read(terminal, 100_000).decode()
-    finally:
-        os.close(end)
-        os.close(terminal)
+    command = [*COMMAND, "classify", str(folder), "--url", url, "--top-k", "1"]
+    environment = {**os.environ, "TERM": "xterm"}
+    with Screen() as screen:
+        result = subprocess.run(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=screen.end, env=environment, check=True
+        )
 
-    assert "3/3" in shown
+    assert "3/3" in screen.text
     assert [line.split()[-1] for line in result.stdout.decode().splitlines()] == ["leaf", "red", "café"]
     assert b"\x1b" not in result.stdout
 
@@ -79,16 +65,12 @@ def test_json_on_a_terminal_stays_a_line(url: str, tmp_path: Path, photos: list[
     """Lines that are longer than the terminal is wide are not folded: programs read them from there, too."""
     for number in range(2):
         (tmp_path / f"{'long' * 40}{number}.png").write_bytes(photos[0])
-    terminal, end = os.openpty()
-    try:
-        command = [*COMMAND, "classify", "--json", str(tmp_path), "--url", url]
-        subprocess.run(command, cwd=ROOT, stdout=end, stderr=end, env={**os.environ, "TERM": "xterm"}, check=True)
-        shown = os.read(terminal, 100_000).decode()
-    finally:
-        os.close(end)
-        os.close(terminal)
+    command = [*COMMAND, "classify", "--json", str(tmp_path), "--url", url]
+    environment = {**os.environ, "TERM": "xterm"}
+    with Screen() as screen:
+        subprocess.run(command, cwd=ROOT, stdout=screen.end, stderr=screen.end, env=environment, check=True)
 
-    assert [json.loads(line)["error"] for line in shown.splitlines()] == [None, None]
+    assert [json.loads(line)["error"] for line in screen.text.splitlines()] == [None, None]
 
 
 def test_output_that_lacks_letters(url: str, photos: list[bytes]) -> None:
@@ -104,12 +86,10 @@ def test_output_that_lacks_letters(url: str, photos: list[bytes]) -> None:
 @pytest.mark.parametrize("arguments", [["classify", "FOLDER"], ["classify", "--json", "FOLDER"], ["status"]])
 def test_closed_output(running_server: str, folder: Path, arguments: list[str]) -> None:
     """A command whose output nobody wants still tells by its exit code, also at a terminal."""
-    terminal, end = os.openpty()
     arguments = [argument.replace("FOLDER", str(folder)) for argument in arguments]
     command = shlex.join([*COMMAND, *arguments, "--url", running_server])
-    result = subprocess.run(f"{command} >&-", cwd=ROOT, shell=True, stderr=end, check=False)  # noqa: S602 - a shell closes it
-    os.close(end)
-    os.close(terminal)
+    with Screen() as screen:
+        result = subprocess.run(f"{command} >&-", cwd=ROOT, shell=True, stderr=screen.end, check=False)  # noqa: S602 - a shell closes it
 
     assert result.returncode == 0
 

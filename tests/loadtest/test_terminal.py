@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import os
-import pty
 import re
 import subprocess
 import sys
@@ -15,6 +13,7 @@ from loadtest.progress import Progress
 from loadtest.terminal import Terminal
 from loadtest.trace import NOTHING
 from tests.loadtest.traces import DROPPED, FAILED, trace
+from tests.terminal import Screen
 
 COMMAND = ["run", "constant", "--payload", "uint8", "--rate", "50", "--duration", "1500ms", "--warm-up", "0"]
 
@@ -80,30 +79,16 @@ def test_the_first_moment_of_a_run_can_be_shown() -> None:
 
 def test_a_real_run_shows_itself_on_a_terminal_only() -> None:
     """On a terminal the view is there and is cleared; standard output holds the same as without one."""
-    parent, child = pty.openpty()
     with null_server("--size", "16") as url:
         command = [sys.executable, "-m", "loadtest", *COMMAND, "--url", url, "--no-calibration"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=child) as process:
-            os.close(child)
-            seen = _read(parent)
-            output = process.communicate(timeout=60)[0].decode()
+        with Screen() as screen:
+            output = subprocess.run(
+                command, stdout=subprocess.PIPE, stderr=screen.end, text=True, timeout=60, check=False
+            ).stdout
         piped = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
-    assert "50.0/s offered" in seen
-    assert "in flight" in seen
+    assert "50.0/s offered" in screen.text
+    assert "in flight" in screen.text
     assert "in flight" not in output
     assert "75 requests" in output
     assert piped.stderr == ""
-
-
-def _read(terminal: int) -> str:
-    """Everything that is written until the other end is closed."""
-    parts = []
-    try:
-        while part := os.read(terminal, 65536):
-            parts.append(part)
-    except OSError:  # how Linux tells that nobody has the other end any more
-        pass
-    finally:
-        os.close(terminal)
-    return b"".join(parts).decode()
