@@ -9,10 +9,14 @@ import pytest
 from server import batching
 from server.batching import Batcher
 from server.request_queue import BatchingPolicy
-from tests.server.workshop import Bench, Clock, Workshop, WorkshopInstance
+from tests.server.models import open_repository
+from tests.server.workshop import HANGING_SECONDS, Bench, Clock, Workshop, WorkshopInstance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from server.repository import ModelRepository
 
 
 class OpenBench(Protocol):
@@ -67,3 +71,19 @@ def open_bench(clock: Clock) -> Iterator[OpenBench]:
     for bench in benches:
         bench.workshop.run_alone()
         bench.batcher.close()
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """An empty model repository."""
+    path = tmp_path / "repository"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def repository(directory: Path) -> Iterator[ModelRepository]:
+    """The repository, which must end in time."""
+    repository = open_repository(directory)
+    yield repository
+    assert repository.close(HANGING_SECONDS)

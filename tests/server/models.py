@@ -23,6 +23,7 @@ ROW = """
     input [ { name: "INPUT__0" data_type: TYPE_INT64 dims: [ 2 ] } ]
     output [ { name: "OUTPUT__0" data_type: TYPE_INT64 dims: [ 1 ] } ]
 """
+ALL = ROW + "version_policy { all { } }"
 
 
 def write_model(directory: Path, module: nn.Module | bytes, config: str = ROW, version: int = 1) -> None:

@@ -8,12 +8,10 @@ import pytest
 from server.errors import ModelNotFound, ModelNotReady
 from server.load_error import LoadError
 from server.python_backend.request import TensorRequest
-from tests.server.models import open_repository
 from tests.server.python_backend.steps import DOUBLE, DOUBLE_CONFIG, TWICE, write_ensemble, write_step
 from tests.server.workshop import HANGING_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from server.repository import ModelRepository
@@ -26,14 +24,6 @@ def directory(tmp_path: Path) -> Path:
         write_step(tmp_path / name)
     write_ensemble(tmp_path / "twice")
     return tmp_path
-
-
-@pytest.fixture
-def repository(directory: Path) -> Iterator[ModelRepository]:
-    """The repository, which is closed with the test."""
-    repository = open_repository(directory)
-    yield repository
-    assert repository.close(HANGING_SECONDS)
 
 
 def test_an_ensemble_brings_its_steps(repository: ModelRepository) -> None:
