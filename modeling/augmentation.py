@@ -22,12 +22,15 @@ class Variety:
     shift: float  # how far the centre moves at most, as a share of half the side
     sharpness: tuple[float, float]  # below 0 towards the mean of each pixel's surroundings, above 0 away from it
     light: float  # by what share brightness, contrast and saturation change at most
+    sharp_share: float = 0  # share of the views that are only mirrored and moved by whole pixels
 
 
 VARIETIES = {
     "full": Variety(zoom=(0.7, 1.2), stretch=1.15, shift=0.25, sharpness=(-0.7, 0.5), light=0.25),
     # To end a training with: nearly what callers send.
     "slight": Variety(zoom=(0.9, 1.1), stretch=1.05, shift=0.25, sharpness=(-0.2, 0.2), light=0.1),
+    # For images of few pixels, which between two pixels are blurred by half.
+    "sharp": Variety(zoom=(0.7, 1.2), stretch=1.15, shift=0.25, sharpness=(-0.7, 0.5), light=0.25, sharp_share=0.8),
 }
 BLURRED_SIZE = 32  # a pixel's surroundings are a square so large that this many are a view's side
 
@@ -43,8 +46,10 @@ def augment(pixels: Tensor, size: int, variety: Variety) -> Tensor:
     Returns:
         float32 [N, 3, size, size], 0 to 255, channels_last.
     """
-    views = _frame(pixels.permute(0, 3, 1, 2).float().contiguous(), size, variety)
-    views = _relight(_sharpen(views, variety.sharpness), variety.light).clamp(0, 255)
+    sharp = torch.rand(len(pixels), device=pixels.device) < variety.sharp_share if variety.sharp_share else None
+    framed = _frame(pixels.permute(0, 3, 1, 2).float().contiguous(), size, variety, sharp)
+    views = _relight(_sharpen(framed, variety.sharpness), variety.light).clamp(0, 255)
+    views = views if sharp is None else torch.where(sharp.view(-1, 1, 1, 1), framed, views)
     return views.contiguous(memory_format=torch.channels_last)
 
 
@@ -70,16 +75,20 @@ def mix(views: Tensor, share: float) -> tuple[Tensor, Tensor]:
     return torch.where(covered, views.roll(1, 0), views), 1 - covered.float().mean(dim=(1, 2, 3))
 
 
-def _frame(images: Tensor, size: int, variety: Variety) -> Tensor:
-    """Mirror, zoom, stretch and move: [N, 3, H, W] to [N, 3, size, size]."""
+def _frame(images: Tensor, size: int, variety: Variety, sharp: Tensor | None) -> Tensor:
+    """Mirror, zoom, stretch and move, or for sharp views only mirror and move: [N, 3, H, W] to [N, 3, size, size]."""
     count, device = len(images), images.device
     zoom = torch.empty(count, device=device).uniform_(*variety.zoom)
     stretch = variety.stretch ** torch.empty(count, device=device).uniform_(-0.5, 0.5)
     mirror = torch.randint(0, 2, (count,), device=device) * 2 - 1
+    shift = torch.empty(count, 2, device=device).uniform_(-variety.shift, variety.shift)
+    if sharp is not None:
+        zoom, stretch = (torch.where(sharp, 1, each) for each in (zoom, stretch))
+        shift = torch.where(sharp.unsqueeze(1), (shift * size / 2).round() * 2 / size, shift)
     transform = torch.zeros(count, 2, 3, device=device)
     transform[:, 0, 0] = zoom * stretch * mirror
     transform[:, 1, 1] = zoom / stretch
-    transform[:, :, 2] = torch.empty(count, 2, device=device).uniform_(-variety.shift, variety.shift)
+    transform[:, :, 2] = shift
     grid = functional.affine_grid(transform, [count, 3, size, size], align_corners=False)
     return functional.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 

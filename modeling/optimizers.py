@@ -6,20 +6,80 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
+
+from modeling.command import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from torch import nn
-
 _MOMENTUM = 0.9
-OPTIMIZERS: dict[str, Callable[[list[dict[str, Any]]], torch.optim.Optimizer]] = {
-    "adamw": partial(torch.optim.AdamW, foreach=True),
+_adamw = partial(torch.optim.AdamW, foreach=True)
+
+
+class Muon:
+    """Muon (Jordan et al., 2024) for pointwise convolutions, AdamW for everything else, with one learning rate.
+
+    A pointwise convolution is a matrix, [outputs, inputs], and nearly all weights of a mobile network are in such. Muon
+    moves a matrix as far as AdamW would (Liu et al., 2025), but equally far in all its directions.
+
+    Args:
+        groups: Of parameters, each with its `weight_decay`.
+
+    Raises:
+        InputError: None of the parameters is a pointwise convolution.
+    """
+
+    def __init__(self, groups: list[dict[str, Any]]) -> None:
+        self._kernels = [each for group in groups for each in group["params"] if _is_pointwise(each)]
+        if not self._kernels:
+            raise InputError("--optimizer muon is for networks with pointwise convolutions")
+        matrices = {kernel: nn.Parameter(kernel.detach().flatten(1)) for kernel in self._kernels}  # of the same memory
+        self._matrices = list(matrices.values())
+        of_matrices, of_others = [], []
+        for group in groups:
+            kernels, others = ([each for each in group["params"] if (each in matrices) is so] for so in (True, False))
+            of_matrices.append({**group, "params": [matrices[each] for each in kernels]})
+            of_others.append({**group, "params": others})
+        self._optimizers = [torch.optim.Muon(of_matrices, adjust_lr_fn="match_rms_adamw"), _adamw(of_others)]
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """The settings of each group, which may be changed before each step."""
+        return [group for optimizer in self._optimizers for group in optimizer.param_groups]
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for each in self._kernels:
+            each.grad = None
+        for optimizer in self._optimizers:
+            optimizer.zero_grad()
+
+    def step(self) -> None:
+        """Change the weights."""
+        for kernel, matrix in zip(self._kernels, self._matrices, strict=True):
+            matrix.grad = None if kernel.grad is None else kernel.grad.flatten(1)
+        for optimizer in self._optimizers:
+            optimizer.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that it needs to go on."""
+        return {"optimizers": [optimizer.state_dict() for optimizer in self._optimizers]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` returned."""
+        for optimizer, own in zip(self._optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(own)
+
+
+OPTIMIZERS: dict[str, Callable[[list[dict[str, Any]]], torch.optim.Optimizer | Muon]] = {
+    "adamw": _adamw,
+    "muon": Muon,
     "sgd": partial(torch.optim.SGD, momentum=_MOMENTUM, nesterov=True, foreach=True),
 }
 
 
-def make_optimizer(name: str, network: nn.Module, weight_decay: float) -> torch.optim.Optimizer:
+def make_optimizer(name: str, network: nn.Module, weight_decay: float) -> torch.optim.Optimizer | Muon:
     """Return an optimizer of a network's parameters.
 
     Args:
@@ -31,3 +91,7 @@ def make_optimizer(name: str, network: nn.Module, weight_decay: float) -> torch.
     others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
     return OPTIMIZERS[name](groups)
+
+
+def _is_pointwise(parameter: nn.Parameter) -> bool:
+    return parameter.ndim == 4 and parameter.shape[1] > 1 and parameter.shape[2:] == (1, 1)  # noqa: PLR2004 - NCHW

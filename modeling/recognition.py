@@ -82,10 +82,10 @@ def _by_names(found: Shapes) -> Architecture:
 
 
 def _with_classes(architecture: Architecture, found: Shapes) -> Architecture:
-    """Take the number of classes from the network's last tensor, the classifier's bias."""
+    """Take the number of classes from the network's last tensor, the classifier's bias, or its matrix without one."""
     *_, last = architecture.shapes()
     match found.get(last):
-        case (int(classes),) if classes > 0:
+        case (int(classes), *_) if classes > 0:
             return architecture._replace(classes=classes)
     return architecture
 

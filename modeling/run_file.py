@@ -13,7 +13,7 @@ from modeling.files import replacing
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from modeling.training import Trainer
+    from modeling.training_run import Training
 
 # What runs were started with before there was a choice; only the classes of older runs are not known.
 _FORMERLY = {
@@ -37,7 +37,7 @@ class SavedRun(NamedTuple):
 
     Attributes:
         path: The file that says so.
-        state: The trainer's.
+        state: The training's.
         measured: Whether the last whole epoch was measured.
     """
 
@@ -45,22 +45,22 @@ class SavedRun(NamedTuple):
     state: dict[str, Any]
     measured: bool
 
-    def restore(self, trainer: Trainer) -> None:
-        """Bring a fresh trainer to where the run stood.
+    def restore(self, training: Training) -> None:
+        """Bring a fresh training to where the run stood.
 
         Raises:
-            InputError: The state is not that of such a trainer.
+            InputError: The state is not that of such a training.
         """
         try:
-            trainer.load_state_dict(self.state)
+            training.load_state_dict(self.state)
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
             raise _unreadable(self.path, error) from None
 
 
-def save_run(path: Path, trainer: Trainer, settings: dict[str, Any], *, measured: bool) -> None:
+def save_run(path: Path, training: Training, settings: dict[str, Any], *, measured: bool) -> None:
     """Write where a run stands, whether its last whole epoch was measured, and what settings it was started with."""
     content = io.BytesIO()  # written to the disk itself, PyTorch would not say that it is full
-    torch.save({"trainer": trainer.state_dict(), "settings": settings, "measured": measured}, content)
+    torch.save({"trainer": training.state_dict(), "settings": settings, "measured": measured}, content)
     with replacing(path) as temporary:
         temporary.write_bytes(content.getbuffer())
 

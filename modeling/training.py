@@ -17,18 +17,16 @@ from modeling.kernels import quicken
 from modeling.optimizers import make_optimizer
 from modeling.servable import Normalisation
 from modeling.stored_view import as_jpeg
+from modeling.training_options import PROCESSOR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from modeling.distillation import Teachers
     from modeling.facts import ModelFacts
     from modeling.recipe import Recipe
-
-
-PROCESSOR = torch.device("cpu")
 
 
 class Trainer:
@@ -85,6 +83,11 @@ class Trainer:
     def size(self) -> int:
         """The size at which the network sees the images of the next step, in pixels."""
         return self.recipe.size_at(self.step / self.steps)
+
+    @property
+    def result(self) -> nn.Module:
+        """The running average of the weights."""
+        return self.average
 
     def size_of_epoch(self, epoch: int) -> int:
         """The size, in pixels, at which the network sees the images when an epoch, counted from 0, ends."""

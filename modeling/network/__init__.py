@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from modeling.network.airbench import LEAST_SIZE, Airbench
 from modeling.network.mobilenetv2 import MobileNetV2
 from modeling.network.mobilenext import MobileNeXt
-from modeling.network.resnet9 import ResNet9
 from modeling.network.shufflenetv2 import ShuffleNetV2
 
 if TYPE_CHECKING:
@@ -25,7 +25,9 @@ NETWORKS: dict[str, Host] = {
     "mobilenetv2": MobileNetV2,
     "mobilenext": MobileNeXt,
     "shufflenetv2": ShuffleNetV2,
-    "resnet9": ResNet9,
+    "airbench": Airbench,
 }
+# The fewest pixels a side that a network can see, where one is not enough.
+LEAST_SIZES = {"airbench": LEAST_SIZE}
 
-__all__ = ["NETWORKS", "Host", "MobileNeXt", "MobileNetV2", "ResNet9", "ShuffleNetV2"]
+__all__ = ["LEAST_SIZES", "NETWORKS", "Airbench", "Host", "MobileNeXt", "MobileNetV2", "ShuffleNetV2"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -146,6 +147,20 @@ def test_slight_variety() -> None:
     }
 
     assert distances["slight"] < distances["full"] / 2
+
+
+def test_sharp_views() -> None:
+    """Most views are the image, mirrored or moved by up to four of 32 pixels, with its own edge behind its edges."""
+    image = torch.randint(0, 256, (32, 32, 3), dtype=torch.uint8)
+    views = augment(image.expand(200, 32, 32, 3), 32, VARIETIES["sharp"])
+    padded = np.pad(image.numpy(), ((4, 4), (4, 4), (0, 0)), "symmetric")
+    moved = [padded[y : y + 32, x : x + 32] for y in range(9) for x in range(9)]
+    sharp = {view.tobytes() for whole in moved for view in (whole, whole[:, ::-1])}
+    pixels = views.permute(0, 2, 3, 1).round().to(torch.uint8).numpy()
+
+    found = [view.tobytes() in sharp for view in pixels]
+    assert 140 < sum(found) < 180
+    assert len({view.tobytes() for view in pixels}) > 100
 
 
 def test_seed_decides() -> None:

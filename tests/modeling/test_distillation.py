@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CLASSES = ("a", "b", "c")
-FACTS = ModelFacts(CLASSES, size=16, network="resnet9", attention="none", width=0.1, enlargement=2, temperature=0.5)
+FACTS = ModelFacts(
+    CLASSES, size=16, network="shufflenetv2", attention="none", width=0.1, enlargement=2, temperature=0.5
+)
 
 
 def plain_images(count: int) -> Tensor:
@@ -77,7 +79,7 @@ def test_larger_views(teacher: tuple[str, Servable]) -> None:
 
 def test_several_teachers(teacher: tuple[str, Servable], tmp_path: Path) -> None:
     """Several teachers say the mean of their logits; each may be another network and see another size."""
-    facts = replace(FACTS, network="resnet9", attention="none", size=24, enlargement=1)
+    facts = replace(FACTS, network="airbench", size=24, enlargement=1)
     torch.manual_seed(1)
     other = tmp_path / "other.safetensors"
     save_checkpoint(other, facts.build().state_dict(), facts)

@@ -11,7 +11,7 @@ import pytest
 from modeling.checkpoint import load_checkpoint
 from modeling.command import InputError
 from modeling.facts import ModelFacts
-from modeling.network import MobileNetV2, MobileNeXt, ResNet9, ShuffleNetV2
+from modeling.network import Airbench, MobileNetV2, MobileNeXt, ShuffleNetV2
 from modeling.weights import BUNDLED_FILE
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         ("mobilenetv2", MobileNetV2),
         ("mobilenext", MobileNeXt),
         ("shufflenetv2", ShuffleNetV2),
-        ("resnet9", ResNet9),
+        ("airbench", Airbench),
     ],
 )
 def test_network(network: str, kind: type[nn.Module]) -> None:

@@ -83,7 +83,7 @@ def test_nearest_network() -> None:
     del state["features.0.0.weight"]
 
     everything = (
-        r"weights\.pth fits none of mobilenetv2, mobilenext, shufflenetv2, resnet9 with any attention; the nearest is "
+        r"weights\.pth fits none of mobilenetv2, mobilenext, shufflenetv2, airbench with any attention; the nearest is "
         r"mobilenext 0\.5 with attention 'se' for 10 classes: missing features\.0\.0\.weight; unexpected extra; "
         r"features\.3\.conv\.0\.weight has shape \(3,\) where the network has \(.*\)$"
     )

@@ -146,7 +146,7 @@ def test_killed_command(
             raise KeyboardInterrupt
         save_run(path, trainer, settings, measured=measured)
 
-    monkeypatch.setattr("modeling.train.save_run", dying_save)
+    monkeypatch.setattr("modeling.training_run.save_run", dying_save)
     assert main(options(coloured_folder, cut, *few)) == INTERRUPTED
     monkeypatch.undo()
     train_step, steps = Trainer.train_step, []
@@ -170,7 +170,7 @@ def test_stopped_at_once(coloured_folder: Path, tmp_path: Path, monkeypatch: pyt
         signal.raise_signal(signal.SIGTERM)
         return tqdm(**options)
 
-    monkeypatch.setattr("modeling.train.tqdm", stopping_bar)
+    monkeypatch.setattr("modeling.training_run.tqdm", stopping_bar)
     assert main(options(coloured_folder, tmp_path, "--epochs", "1")) == INTERRUPTED
 
     assert not (tmp_path / "curve.csv").exists()
@@ -298,7 +298,7 @@ def test_start_from_weights(coloured_folder: Path, packed_file: Path, tmp_path: 
 def test_teachers(coloured_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A network learns from others that were trained, its file says from which, and it goes on with the same only."""
     teacher, student = tmp_path / "teacher", tmp_path / "student"
-    assert main(options(coloured_folder, teacher, "--epochs", "1", "--network", "resnet9", "--attention", "none")) == 0
+    assert main(options(coloured_folder, teacher, "--epochs", "1", "--network", "airbench", "--attention", "none")) == 0
 
     taught = ["--teachers", str(teacher / "model.safetensors")]
     assert main(options(coloured_folder, student, "--epochs", "1", *taught)) == 0
@@ -339,6 +339,7 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
         (["--width", "-1"], "width"),
         (["--crop-fraction", "0"], "crop fraction"),
         (["--average-decay", "1"], "average_decay must be in [0, 1), got 1.0"),
+        (["--network", "airbench", "--sizes", "8,32"], "airbench must see at least 9 pixels a side"),
         (["--sizes", "24,32", "--enlargement", "3"], "the last size, 32, is not a multiple of the enlargement, 3"),
         (["--teacher-share", "1.1"], "teacher_share must be in [0, 1], got 1.1"),
         (["--teacher-temperature", "0"], "teacher_temperature must be positive and finite, got 0.0"),

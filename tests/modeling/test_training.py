@@ -46,7 +46,7 @@ def finish(trainer: Trainer) -> list[float]:
     return [trainer.train_step() for _ in range(trainer.step, trainer.steps)]
 
 
-@pytest.mark.parametrize(("optimizer", "learning_rate"), [("adamw", 0.03), ("sgd", 0.01)])
+@pytest.mark.parametrize(("optimizer", "learning_rate"), [("adamw", 0.03), ("muon", 0.03), ("sgd", 0.01)])
 def test_learning(facts: ModelFacts, colours: tuple[Tensor, Tensor], optimizer: str, learning_rate: float) -> None:
     """The loss falls and the average of the weights tells three colours apart."""
     recipe = replace(RECIPE, epochs=60, batch_size=12, optimizer=optimizer, learning_rate=learning_rate)
@@ -77,6 +77,7 @@ def test_mixed_labels(facts: ModelFacts, colours: tuple[Tensor, Tensor], monkeyp
         (9, RECIPE),
         (4, replace(RECIPE, variety="slight", mixed_share=0.25, jpeg_quality=50)),
         (4, replace(RECIPE, optimizer="sgd")),
+        (4, replace(RECIPE, optimizer="muon", variety="sharp")),
         pytest.param(4, replace(RECIPE, kernels="own", precision="bf16"), marks=NEEDS_A_COMPILER),
     ],
 )

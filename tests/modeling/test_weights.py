@@ -115,7 +115,7 @@ def test_weights_of_another_network(tmp_path: Path) -> None:
     """Weights of something else are refused."""
     torch.save({"weight": torch.ones(1)}, tmp_path / "weights.pth")
 
-    with pytest.raises(InputError, match=r"weights\.pth fits none of mobilenetv2, mobilenext, shufflenetv2, resnet9"):
+    with pytest.raises(InputError, match=r"weights\.pth fits none of mobilenetv2, mobilenext, shufflenetv2, airbench"):
         load_weights(str(tmp_path / "weights.pth"))
 
 
@@ -133,7 +133,7 @@ def test_facts_that_do_not_fit(tmp_path: Path, facts: ModelFacts) -> None:
         ("own.pth", "two.txt", "there are 2 labels for the 3 classes of"),
         ("own.pth", "absent.txt", "cannot read labels from"),
         ("own.pth", None, "give --labels FILE"),
-        ("other.pth", "three.txt", "fits none of mobilenetv2, mobilenext, shufflenetv2, resnet9"),
+        ("other.pth", "three.txt", "fits none of mobilenetv2, mobilenext, shufflenetv2, airbench"),
         ("cut.pth", "three.txt", "cannot read"),
         ("cut.safetensors", "three.txt", "cannot read"),
     ],

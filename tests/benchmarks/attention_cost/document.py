@@ -18,7 +18,7 @@ NETWORK_NAMES = {
     "mobilenetv2": "MobileNetV2",
     "mobilenext": "MobileNeXt",
     "shufflenetv2": "ShuffleNetV2",
-    "resnet9": "ResNet-9",
+    "airbench": "Airbench",
 }
 
 _HOW_TO_READ = (

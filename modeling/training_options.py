@@ -1,0 +1,63 @@
+"""What the commands that train share: which images, where, and what becomes of the run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from modeling.command import InputError
+from modeling.sources import CIFAR10, read_cifar10, read_images
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from modeling.command import Parser
+    from modeling.dataset import DataSet
+
+PROCESSOR = torch.device("cpu")
+_AUTO, _CUDA = "auto", "cuda"
+
+
+def add_options(parser: Parser) -> None:
+    """Add the options."""
+    sources = "a folder of class folders, or a packed .npz file"
+    parser.add_argument("--data", default=CIFAR10, help=f"{sources}, or cifar10; held in memory at the served size")
+    parser.add_argument("--test-data", type=Path, help=f"images to test with: {sources} (cifar10 has its own)")
+    parser.add_argument(
+        "--held-out-share", type=float, default=0.1, help="... or, without them, this share of each class"
+    )
+    parser.add_argument("--output", type=Path, default=Path("runs/cifar10"), help="folder for the run and the model")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in --output, given the same options")
+    parser.add_argument(
+        "--device", choices=(_AUTO, PROCESSOR.type, _CUDA), default=_AUTO, help="where; auto is a GPU if there is one"
+    )
+
+
+def chosen_device(options: Namespace) -> torch.device:
+    """Return where to train.
+
+    Raises:
+        InputError: There is no GPU where one is asked for.
+    """
+    if options.device == _CUDA and not torch.cuda.is_available():
+        raise InputError("PyTorch finds no GPU here: give --device cpu")
+    if options.device == _AUTO:
+        return torch.device(_CUDA) if torch.cuda.is_available() else PROCESSOR
+    return torch.device(options.device)
+
+
+def read_data(options: Namespace) -> tuple[DataSet, DataSet]:
+    """Return the images to train on and those to test with; `options.seed` decides which are held out.
+
+    Raises:
+        InputError: They cannot be had.
+    """
+    if options.data == CIFAR10:
+        training, test = read_cifar10()
+    else:
+        training, test = read_images(Path(options.data)), None
+    if options.test_data is not None:
+        test = read_images(options.test_data).with_classes(training.classes)
+    return (training, test) if test else training.hold_out(options.held_out_share, options.seed)
