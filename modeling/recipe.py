@@ -26,13 +26,19 @@ class Recipe:
         (48, 64), "sizes at which the network sees the images, for equal shares of the run"
     )
     variety: str = _setting(
-        "full", "how much the views of an image differ; slight is nearly what callers send", tuple(VARIETIES)
+        "full",
+        "how much the views of an image differ; slight is nearly what callers send, sharp is for images of few pixels",
+        tuple(VARIETIES),
     )
     mixed_share: float = _setting(0.5, "share of the views of which a part shows another image")
     jpeg_quality: int = _setting(
         0, "quality of the JPEG that each view is stored as before the network sees it, as callers may do; 0: none"
     )
-    optimizer: str = _setting("adamw", "what changes the weights; sgd is with Nesterov's momentum", tuple(OPTIMIZERS))
+    optimizer: str = _setting(
+        "adamw",
+        "what changes the weights; muon does so with pointwise convolutions, sgd is with Nesterov's momentum",
+        tuple(OPTIMIZERS),
+    )
     learning_rate: float = _setting(3e-3, "the optimizer's highest learning rate")
     warm_up: float = _setting(0.15, "share of the run over which the learning rate rises, to fall as a cosine after")
     weight_decay: float = _setting(0.05, "the optimizer's decay of kernels and matrices")
