@@ -22,9 +22,12 @@ if TYPE_CHECKING:
     from prometheus_client.samples import Sample
 
 COORDSERVE = (sys.executable, "-m", "server")
+TRITON = (sys.executable, "-m", "deploy.triton", "--http-port", "0")
 
 # Bounds for what hangs, no measures: imports alone take long on a busy machine.
 PATIENCE_SECONDS = 60.0
+# The first start unpacks Triton's wheel, and each of its models starts a Python that imports torch.
+TRITON_START_SECONDS = 240.0
 _ROOT = Path(__file__).parents[1]
 _LISTENING = re.compile(r"listening: gRPC on ([^\s,]+),.* metrics on http://([^\s/]+)/metrics")
 # The last line that each server writes while it starts: every model has been tried.
@@ -115,9 +118,9 @@ class ServerProcess:
         """HOST:PORT of /metrics, once the server listens."""
         return self.wait_for(_LISTENING)[2]
 
-    def wait_loaded(self) -> None:
+    def wait_loaded(self, seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until every model has been tried."""
-        self.wait_for(_LOADED)
+        self.wait_for(_LOADED, seconds)
 
     def get(self, path: str) -> tuple[int, str]:
         """Status and text of a page of the metrics port."""

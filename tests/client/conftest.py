@@ -14,6 +14,7 @@ from PIL import Image
 
 from client import AsyncClassifier, Classifier, ImageFailure
 from tests.client.servicers import NativeServicer, serving
+from tests.serving import TRITON, TRITON_START_SECONDS
 from tests.torchscript_models import Colours, write_model
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 COMMAND = [sys.executable, "-m", "client"]
 ROOT = Path(__file__).parents[2]
 NOBODY = "127.0.0.1:1"
-TRITON_START_SECONDS = 240  # the first start downloads it
 CONFIG = """
     platform: "pytorch_libtorch" max_batch_size: 4 dynamic_batching { }
     input [ { name: "INPUT__0" data_type: TYPE_UINT8 dims: [32, 32, 3] } ]
@@ -95,9 +95,8 @@ def running_server(repository: Path, start_server: StartServer) -> Iterator[str]
 @pytest.fixture(scope="session")
 def running_triton(repository: Path, start_server: StartServer) -> Iterator[str]:
     """The gRPC address of a real Triton on that repository."""
-    command = (sys.executable, "-m", "deploy.triton", "--http-port", "0")
-    with start_server(repository, "--exit-on-error=false", command=command, loaded=False) as triton:
-        triton.wait_for("Started Metrics Service", TRITON_START_SECONDS)
+    with start_server(repository, "--exit-on-error=false", command=TRITON, loaded=False) as triton:
+        triton.wait_loaded(TRITON_START_SECONDS)
         yield triton.grpc_address
         triton.send_signal(signal.SIGINT)
         triton.wait_exit()

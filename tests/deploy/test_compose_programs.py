@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SERVICES = services()
-TRITON = (sys.executable, "-m", "deploy.triton", "--http-port", "0")
-# The first start unpacks its wheel.
-TRITON_START_SECONDS = 300.0
 
 
 def mounted(service: str, directory: Path) -> str:
@@ -56,8 +53,8 @@ def test_triton_takes_its_flags(tmp_path: Path) -> None:
     """The real tritonserver starts with them, and stops within the time that it is given."""
     name, models, *flags = SERVICES["triton"]["command"]
     assert (name, models) == ("tritonserver", "--model-repository=/models")
-    with serving.started(tmp_path, *flags, command=TRITON, loaded=False) as triton:
-        triton.wait_for("Started Metrics Service", TRITON_START_SECONDS)
+    with serving.started(tmp_path, *flags, command=serving.TRITON, loaded=False) as triton:
+        triton.wait_loaded(serving.TRITON_START_SECONDS)
         triton.send_signal(signal.SIGTERM)
         assert triton.wait_exit() == 0, triton.log
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.integration import rows
-from tests.integration.test_classifier import picture
-from tests.integration.test_classifier import request as classify
+from tests.integration.images import classify, picture
 
 INFER, CLASSIFY = "inference.GRPCInferenceService/Model", "coordserve.v1.Classifier/Classify"
 GARBAGE = b"\x0a\xff\xff\xff\xff\x0f tail"

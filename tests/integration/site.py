@@ -12,16 +12,13 @@ from tests.integration import rows
 from tests.integration.gates import Door
 from tests.integration.monitored import infer, repeating, write_models, write_net
 from tests.integration.monitoring import Prometheus, prometheus
-from tests.serving import ServerProcess, started
+from tests.serving import TRITON, TRITON_START_SECONDS, ServerProcess, started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-TRITON = (sys.executable, "-m", "deploy.triton", "--http-port", "0")
 TRITON_FLAGS = ("--metrics-config=summary_latencies=true", "--metrics-interval-ms=1000")
-# Its first start unpacks the wheel, and each of its models starts a Python that imports torch.
-TRITON_START_SECONDS = 200.0
 LOAD = ("run", "poisson", "--model", "colours", "--rate", "3", "--duration", "1h", "--warm-up", "0")
 
 
@@ -48,7 +45,7 @@ def open_site(directory: Path) -> Iterator[Site]:
         triton = running.enter_context(_triton(directory / "triton"))
         server = running.enter_context(_server(directory / "ours", door))
         load = running.enter_context(_load(server))
-        triton.wait_for("Started Metrics Service", TRITON_START_SECONDS)
+        triton.wait_loaded(TRITON_START_SECONDS)
         stubs = [rows.stub(running.enter_context(rows.own_connection(each.grpc_address))) for each in (server, triton)]
         for stub in stubs:
             running.enter_context(repeating(infer(stub)))

@@ -14,9 +14,8 @@ from tests.integration import rows
 from tests.integration.books import Ledger, waiting
 from tests.integration.conftest import NARROW
 from tests.integration.gates import Door
+from tests.integration.images import classify, picture
 from tests.integration.kinds import CLASSIFY, INFER, KINDS, Kind
-from tests.integration.test_classifier import picture
-from tests.integration.test_classifier import request as classify
 from tests.torchscript_models import ROWS, WAIT, Worker, write_model
 
 if TYPE_CHECKING:

@@ -1,17 +1,14 @@
 from __future__ import annotations
 
-import io
-import struct
-import zlib
 from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
-from PIL import Image
 
-from proto import classifier_pb2, classifier_pb2_grpc
+from proto import classifier_pb2_grpc
 from tests.integration.books import Account, check_books
 from tests.integration.control import load, unload
+from tests.integration.images import bomb, classify, picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,25 +16,6 @@ if TYPE_CHECKING:
     from tests.serving import ServerProcess
 
 LABELS = ["red", "green", ""]  # as the shared server's models have them
-
-
-def picture(red: int, green: int, blue: int, kind: str = "PNG", size: tuple[int, int] = (48, 32)) -> bytes:
-    """An image file of one colour."""
-    file = io.BytesIO()
-    Image.new("RGB", size, (red, green, blue)).save(file, kind)
-    return file.getvalue()
-
-
-def bomb() -> bytes:
-    """A small PNG file that says that it has 20000 x 20000 pixels."""
-    file = picture(0, 0, 0)
-    header = file[12:16] + struct.pack(">II", 20_000, 20_000) + file[24:29]
-    return file[:12] + header + struct.pack(">I", zlib.crc32(header)) + file[33:]
-
-
-def request(*images: bytes, model: str = "colours", **fields: Any) -> Any:
-    """A ClassifyRequest."""
-    return classifier_pb2.ClassifyRequest(model_name=model, images=images, **fields)
 
 
 def best(result: Any) -> tuple[int, str]:
@@ -57,7 +35,7 @@ def classifier(channel: grpc.Channel) -> Any:
 def test_image_files_are_classified_whatever_input_the_model_takes(classifier: Any, model: str, kind: str) -> None:
     """Each format, for a model of uint8 pixels and one of float32 planes: same classes, same probabilities."""
     images = [picture(200, 40, 10, kind), picture(20, 220, 10, kind), picture(5, 40, 230, kind)]
-    response = classifier.Classify(request(*images, model=model, request_id="mine"))
+    response = classifier.Classify(classify(*images, model=model, request_id="mine"))
     assert (response.model_name, response.model_version, response.request_id) == (model, "1", "mine")
     assert [best(result) for result in response.results] == list(enumerate(LABELS))
     probabilities = {item.index: item.probability for item in response.results[0].classes}
@@ -73,7 +51,7 @@ def test_a_bad_image_gets_an_error_of_its_own(server: ServerProcess, classifier:
     account = Account(server, "colours", "Classify")
     good, cut, blue = picture(200, 0, 0), picture(0, 200, 0, "JPEG")[:-40], picture(0, 0, 200)
     images = [good, b"no image", blue, b"", cut, bomb(), good + bytes(1 << 20), good]
-    results = classifier.Classify(request(*images)).results
+    results = classifier.Classify(classify(*images)).results
     errors = [result.error.code for result in results]
     assert errors == [0, 3, 0, 3, 3, 3, 3, 0]
     assert all(result.error.message for result in results if result.error.code)
@@ -85,21 +63,21 @@ def test_a_bad_image_gets_an_error_of_its_own(server: ServerProcess, classifier:
 
 def test_a_request_of_bad_images_alone_is_answered(classifier: Any) -> None:
     """That no image could be decoded is told image by image; the call itself does not fail."""
-    results = classifier.Classify(request(b"no image", b"nor this")).results
+    results = classifier.Classify(classify(b"no image", b"nor this")).results
     assert [result.error.code for result in results] == [grpc.StatusCode.INVALID_ARGUMENT.value[0]] * 2
 
 
 @pytest.mark.parametrize(("top_k", "count"), [(0, 3), (1, 1), (2, 2), (3, 3), (2**32 - 1, 3)])
 def test_top_k_bounds_the_classes(classifier: Any, top_k: int, count: int) -> None:
     """0 stands for 5; more than the model has stands for all of them."""
-    (result,) = classifier.Classify(request(picture(1, 2, 3), top_k=top_k)).results
+    (result,) = classifier.Classify(classify(picture(1, 2, 3), top_k=top_k)).results
     assert [item.index for item in result.classes] == [2, 1, 0][:count]
 
 
 def test_timing_adds_up(classifier: Any) -> None:
     """Decoding, waiting and computing are parts of the whole, and batches are no larger than the model allows."""
     images = [picture(shade, 9, 9, "JPEG", (640, 480)) for shade in range(40)]
-    for result in classifier.Classify(request(*images)).results:
+    for result in classifier.Classify(classify(*images)).results:
         timing = result.timing
         parts = (timing.decode_ns, timing.queue_ns, timing.compute_ns)
         assert min(parts[0], parts[2]) > 0
@@ -110,12 +88,12 @@ def test_timing_adds_up(classifier: Any) -> None:
 @pytest.mark.parametrize(
     ("wrong", "code", "text"),
     [
-        (request(b"x", model="nothing"), grpc.StatusCode.NOT_FOUND, "unknown model: 'nothing'"),
-        (request(b"x", model_version="7"), grpc.StatusCode.NOT_FOUND, "version 7 is not found"),
-        (request(b"x", model_version="one"), grpc.StatusCode.INVALID_ARGUMENT, "version string 'one'"),
-        (request(), grpc.StatusCode.INVALID_ARGUMENT, "no images"),
-        (request(b"x", model="worker"), grpc.StatusCode.INVALID_ARGUMENT, "'worker' does not classify images"),
-        (request(b"x", model=""), grpc.StatusCode.INVALID_ARGUMENT, "must name a model.* colours, planes"),
+        (classify(b"x", model="nothing"), grpc.StatusCode.NOT_FOUND, "unknown model: 'nothing'"),
+        (classify(b"x", model_version="7"), grpc.StatusCode.NOT_FOUND, "version 7 is not found"),
+        (classify(b"x", model_version="one"), grpc.StatusCode.INVALID_ARGUMENT, "version string 'one'"),
+        (classify(), grpc.StatusCode.INVALID_ARGUMENT, "no images"),
+        (classify(b"x", model="worker"), grpc.StatusCode.INVALID_ARGUMENT, "'worker' does not classify images"),
+        (classify(b"x", model=""), grpc.StatusCode.INVALID_ARGUMENT, "must name a model.* colours, planes"),
     ],
     ids=["model", "version", "version text", "no image", "no classifier", "no name"],
 )
@@ -127,7 +105,7 @@ def test_a_request_that_fails_as_a_whole_says_why(
         classifier.Classify(wrong)
     assert caught.value.code() is code
     wrong.request_id = "w"
-    good = request(picture(200, 0, 0), request_id="g")
+    good = classify(picture(200, 0, 0), request_id="g")
     first, failed, last = classifier.ClassifyStream(iter([good, wrong, good]))
     assert best(first.results[0]) == best(last.results[0]) == (0, "red")
     assert (failed.request_id, failed.error.code, list(failed.results)) == ("w", code.value[0], [])
@@ -138,7 +116,7 @@ def test_an_empty_name_means_the_only_classifier(inference: Any, classifier: Any
     """A request need not name the model where there is no choice."""
     unload(inference, "planes")
     try:
-        response = classifier.Classify(request(picture(0, 200, 0), model=""))
+        response = classifier.Classify(classify(picture(0, 200, 0), model=""))
     finally:
         load(inference, "planes")
     assert response.model_name == "colours"
@@ -153,7 +131,7 @@ def test_a_bulk_stream_answers_each_request_in_its_turn(server: ServerProcess, c
     def requests() -> Iterator[Any]:
         for number in range(300):
             images = [files[number % 3], b"junk"] if number % 10 == 0 else [files[number % 3]]
-            yield request(*images, request_id=str(number))
+            yield classify(*images, request_id=str(number))
 
     responses = list(classifier.ClassifyStream(requests()))
     assert [response.request_id for response in responses] == [str(number) for number in range(300)]
@@ -168,9 +146,9 @@ def test_bulk_work_waits_for_places_in_a_short_queue(classifier: Any, *, streame
     """More images than may wait for the model are a matter of time, not of errors."""
     image = picture(200, 40, 10, "JPEG")
     if streamed:
-        responses = list(classifier.ClassifyStream(request(image, model="planes") for _ in range(100)))
+        responses = list(classifier.ClassifyStream(classify(image, model="planes") for _ in range(100)))
     else:
-        responses = [classifier.Classify(request(*[image] * 100, model="planes"))]
+        responses = [classifier.Classify(classify(*[image] * 100, model="planes"))]
     results = [result for response in responses for result in response.results]
     assert [best(result) for result in results] == [(0, "red")] * 100
 
@@ -178,9 +156,9 @@ def test_bulk_work_waits_for_places_in_a_short_queue(classifier: Any, *, streame
 def test_a_stream_that_is_cancelled_leaves_nothing_behind(server: ServerProcess, classifier: Any) -> None:
     """A caller that leaves amid decoding and computing costs no place and no account."""
     image = picture(10, 200, 30, "JPEG", (1600, 1200))
-    stream = classifier.ClassifyStream(request(image) for _ in range(1000))
+    stream = classifier.ClassifyStream(classify(image) for _ in range(1000))
     assert best(next(stream).results[0]) == (1, "green")
     stream.cancel()
     check_books(server)
-    (result,) = classifier.Classify(request(image)).results
+    (result,) = classifier.Classify(classify(image)).results
     assert best(result) == (1, "green")

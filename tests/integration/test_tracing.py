@@ -14,7 +14,7 @@ from tests.collector import Caller, Collector, attributes
 from tests.integration import rows
 from tests.integration.conftest import IMAGE, SINGLE
 from tests.integration.gates import Door
-from tests.integration.test_classifier import picture
+from tests.integration.images import picture
 from tests.torchscript_models import ROWS, WAIT, Colours, Worker, write_model
 
 if TYPE_CHECKING:

@@ -7,14 +7,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from typing import TYPE_CHECKING
 
 import pytest
 
 from loadtest.calibration import null_server
-from tests.serving import Samples
+from tests.loadtest.scrape import wait_for_metric
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -202,18 +200,6 @@ def test_an_interruption_before_the_last_rate_is_no_verdict(image_server: str) -
 
     assert process.returncode == 3, output
     assert "it was interrupted before all runs had ended" in output
-
-
-def wait_for_metric(address: str, name: str, least: float) -> None:
-    """Scrape until a metric has grown to `least`."""
-    end = time.monotonic() + 60
-    value = 0.0
-    while value < least:
-        assert time.monotonic() < end, f"{name} is {value}"
-        with urllib.request.urlopen(address, timeout=10) as page:  # noqa: S310 - the address of our own process
-            text = page.read().decode()
-        value = Samples(text).total(name) if name in text else 0.0
-        time.sleep(0.05)
 
 
 def test_several_models_are_mixed(

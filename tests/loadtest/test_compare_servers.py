@@ -15,7 +15,7 @@ from tritonclient.grpc import model_config_pb2
 from loadtest.compare_servers_command import turns
 from loadtest.same_settings import copy_model
 from loadtest.server_process import serve
-from tests.loadtest.test_command_line import wait_for_metric
+from tests.loadtest.scrape import wait_for_metric
 
 COMMAND = (sys.executable, "-m", "loadtest", "compare-servers")
 

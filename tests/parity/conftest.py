@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +22,7 @@ if TYPE_CHECKING:
 
 # Ending the Pythons of its models takes long on a busy machine.
 EXIT_SECONDS = 120
-TRITON = (sys.executable, "-m", "deploy.triton", "--http-port", "0", f"--exit-timeout-secs={EXIT_SECONDS}")
-# Each of its models starts a Python that imports torch.
-TRITON_START_SECONDS = 200.0
+TRITON = (*serving.TRITON, f"--exit-timeout-secs={EXIT_SECONDS}")
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,7 @@ def side_by_side(repository: Path, triton_flags: list[str], our_flags: list[str]
     """Start both on `repository`, and end them."""
     installed_triton()
     with serving.started(repository, *triton_flags, command=TRITON, loaded=False) as triton:
-        triton.wait_for("Started Metrics Service", TRITON_START_SECONDS)
+        triton.wait_loaded(serving.TRITON_START_SECONDS)
         # Not before: all the Pythons of Triton's models leave a busy machine little time for anybody else.
         with (
             serving.started(repository, *our_flags) as ours,

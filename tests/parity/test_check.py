@@ -16,7 +16,8 @@ from server.check.finding import Servers, Severity
 from tests import serving
 from tests.odd_models import ODD
 from tests.parity.answers import TIMEOUT_SECONDS
-from tests.parity.conftest import TRITON, TRITON_START_SECONDS
+from tests.parity.conftest import TRITON
+from tests.serving import TRITON_START_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +66,7 @@ def test_triton_refuses_what_check_calls_an_error_of_triton(repository: Path, re
     installed_triton()
     flags = ("--exit-on-error=false", "--model-load-thread-count=4")
     with serving.started(repository, *flags, command=TRITON, loaded=False) as process:
-        process.wait_for("Started Metrics Service", TRITON_START_SECONDS)
+        process.wait_loaded(TRITON_START_SECONDS)
         with _asked(process) as inference:
             ready = _ready(inference)
         assert "failed to load model '.hidden'" in process.log

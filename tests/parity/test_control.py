@@ -13,8 +13,9 @@ from tests.integration import rows
 from tests.parity import models
 from tests.parity.answers import TIMEOUT_SECONDS, ask
 from tests.parity.cases import LOADING, POLLED, WARM_UPS
-from tests.parity.conftest import TRITON_START_SECONDS, side_by_side
-from tests.parity.test_parity import answered_otherwise, fail_if
+from tests.parity.comparison import answered_otherwise, fail_if
+from tests.parity.conftest import side_by_side
+from tests.serving import TRITON_START_SECONDS
 from tests.torchscript_models import BATCHING, ROWS, Constant, save_module, write_model
 
 if TYPE_CHECKING:

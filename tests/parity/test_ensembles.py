@@ -12,6 +12,7 @@ import pytest
 from proto import classifier_pb2, classifier_pb2_grpc
 from tests.parity import ensemble_models
 from tests.parity.answers import TIMEOUT_SECONDS, ask, output_values
+from tests.parity.comparison import answered_otherwise, difference, fail_if, model_counts, wait_until_unloaded
 from tests.parity.conftest import side_by_side
 from tests.parity.ensemble_cases import (
     ENSEMBLE_CASES,
@@ -20,7 +21,6 @@ from tests.parity.ensemble_cases import (
     ask_ensemble,
     photograph,
 )
-from tests.parity.test_parity import answered_otherwise, difference, fail_if, model_counts, wait_until_unloaded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

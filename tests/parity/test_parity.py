@@ -2,49 +2,25 @@
 
 from __future__ import annotations
 
-import difflib
 import time
 from typing import TYPE_CHECKING, Any
 
 import grpc
 import numpy as np
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 from tritonclient.grpc import service_pb2 as pb
 
 from tests.parity.answers import TIMEOUT_SECONDS, ask, output_values
 from tests.parity.cases import CASES, CONTROL, FAILED, LOADING, POLLED, WARM_UPS, Case
+from tests.parity.comparison import answered_otherwise, difference, fail_if, families, model_counts, wait_until_unloaded
 from tests.parity.deviations import DEVIATIONS
 from tests.parity.ensemble_cases import ENSEMBLE_CASES, ENSEMBLE_CONTROL, ENSEMBLE_MOVEMENTS
 from tests.parity.messages import Tensor, image, infer, tensors, work
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from tests.parity.conftest import Pair, Server
-
-
-def difference(name: str, theirs: str, ours: str) -> str:
-    """Return what differs and should not, or does not differ and should; empty if all is well."""
-    deviation = DEVIATIONS.get(name)
-    if deviation and ours == theirs:
-        return f"{name}: this deviation is none any more"
-    if ours.startswith(deviation.ours) if deviation else ours == theirs:
-        return ""
-    expected = deviation.ours if deviation else theirs
-    lines = difflib.unified_diff(expected.splitlines(), ours.splitlines(), "expected", "answered", n=2, lineterm="")
-    return "\n".join([name, *lines])
-
-
-def answered_otherwise(pair: Pair, case: Case) -> str:
-    """Ask both servers; return the difference."""
-    return difference(case.name, *(ask(server, case.rpc, case.request) for server in (pair.triton, pair.ours)))
-
-
-def fail_if(*differences: str) -> None:
-    """Fail with the differences that are not empty, as they are: pytest's own way of showing strings hides them."""
-    if text := "\n".join(filter(None, differences)):
-        pytest.fail(text, pytrace=False)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -112,36 +88,9 @@ def _movement(server: Server, requests: Sequence[pb.ModelInferRequest]) -> str:
     return "".join(f"{name} +{value:g}\n" for name, value in sorted(moved.items()) if value)
 
 
-def model_counts(server: Server, model: str) -> dict[str, float]:
-    """Return what ModelStatistics and the metrics page have counted of a model."""
-    response = server.inference.ModelStatistics(pb.ModelStatisticsRequest(name=model), timeout=TIMEOUT_SECONDS)
-    statistics = response.model_stats[0]
-    counts: dict[str, float] = {name: getattr(statistics, name) for name in ("inference_count", "execution_count")}
-    counts |= _durations("", statistics.inference_stats)
-    for batch in statistics.batch_stats:
-        counts |= _durations(f"batches of {batch.batch_size}: ", batch)
-    families = _families(server)
-    for name in ("request_success", "request_failure", "count", "exec_count"):
-        for sample in families[f"nv_inference_{name}"].samples:
-            if sample.labels["model"] == model:
-                counts[f"{sample.name} {sample.labels.get('reason')}"] = sample.value
-    return counts
-
-
-def _durations(prefix: str, message: Any) -> dict[str, float]:
-    fields = [field.name for field in message.DESCRIPTOR.fields if field.message_type]
-    return {prefix + name: getattr(message, name).count for name in fields}
-
-
-def _families(server: Server) -> Mapping[str, Any]:
-    status, page = server.process.get("/metrics")
-    assert status == 200
-    return {family.name: family for family in text_string_to_metric_families(page)}
-
-
-def test_metrics_have_the_same_families(explicit: Pair) -> None:
+def test_metrics_have_the_samefamilies(explicit: Pair) -> None:
     """Triton's families of models and of the processor are on both pages, with the same types, texts and labels."""
-    theirs, ours = (_families(server) for server in (explicit.triton, explicit.ours))
+    theirs, ours = (families(server) for server in (explicit.triton, explicit.ours))
     names = [name for name in theirs if name.startswith(("nv_inference", "nv_cpu"))]
     assert len(names) > 10
     for name in names:
@@ -194,7 +143,7 @@ def test_a_reload_moves_no_counter(explicit: Pair, tmp_path_factory: pytest.Temp
 
 
 def _successes(server: Server, model: str) -> float:
-    samples = _families(server)["nv_inference_request_success"].samples
+    samples = families(server)["nv_inference_request_success"].samples
     [count] = [sample.value for sample in samples if sample.labels["model"] == model]
     return float(count)
 
@@ -204,12 +153,4 @@ def _wait_until_counted(server: Server, model: str, expected: float) -> None:
     end = time.monotonic() + TIMEOUT_SECONDS
     while (found := _successes(server, model)) != expected:
         assert time.monotonic() < end, f"{found} successes are counted and not {expected}"
-        time.sleep(0.05)
-
-
-def wait_until_unloaded(server: Server) -> None:
-    """Triton answers an unload at once and does it later."""
-    end = time.monotonic() + TIMEOUT_SECONDS
-    while "UNLOADING" in ask(server, "RepositoryIndex", pb.RepositoryIndexRequest()):
-        assert time.monotonic() < end, "the model is still being unloaded"
         time.sleep(0.05)
