@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo serve export train proto check format test bench attention-cost loadtest report compare-triton triton
+.PHONY: help setup demo serve export train teach proto check format test bench attention-cost loadtest report compare-triton triton
 help:
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
 
@@ -37,6 +37,9 @@ export: $(READY)  ## make a model directory (WEIGHTS=bundled, imagenet or a file
 
 train: $(READY)  ## train on CIFAR-10 (ARGS="--data DIRECTORY" for images of your own)
 	$(KEEPING_PAGES) $(BIN)/python -m modeling.train $(ARGS)
+
+teach: $(READY)  ## train a quick teacher for images of few pixels, to train from with --teachers
+	$(KEEPING_PAGES) $(BIN)/python -m modeling.teach $(ARGS)
 
 bench: $(MODEL)  ## what the parts cost: the engine, decoding, and serving beside the model
 	$(BIN)/python -m tests.benchmarks.engine

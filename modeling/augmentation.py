@@ -5,7 +5,7 @@ Strong changes of sharpness and light are rare: a network that sees little else 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -22,15 +22,17 @@ class Variety:
     shift: float  # how far the centre moves at most, as a share of half the side
     sharpness: tuple[float, float]  # below 0 towards the mean of each pixel's surroundings, above 0 away from it
     light: float  # by what share brightness, contrast and saturation change at most
-    sharp_share: float = 0  # share of the views that are only mirrored and moved by whole pixels
+    # Share of the views that are only mirrored and moved, by whole pixels: an image of the view's size stays as sharp.
+    sharp_share: float = 0
 
 
+_FULL = Variety(zoom=(0.7, 1.2), stretch=1.15, shift=0.25, sharpness=(-0.7, 0.5), light=0.25)
 VARIETIES = {
-    "full": Variety(zoom=(0.7, 1.2), stretch=1.15, shift=0.25, sharpness=(-0.7, 0.5), light=0.25),
+    "full": _FULL,
     # To end a training with: nearly what callers send.
     "slight": Variety(zoom=(0.9, 1.1), stretch=1.05, shift=0.25, sharpness=(-0.2, 0.2), light=0.1),
-    # For images of few pixels, which between two pixels are blurred by half.
-    "sharp": Variety(zoom=(0.7, 1.2), stretch=1.15, shift=0.25, sharpness=(-0.7, 0.5), light=0.25, sharp_share=0.8),
+    # For images of few pixels, which any other view blurs.
+    "sharp": replace(_FULL, sharp_share=0.8),
 }
 BLURRED_SIZE = 32  # a pixel's surroundings are a square so large that this many are a view's side
 
@@ -46,6 +48,7 @@ def augment(pixels: Tensor, size: int, variety: Variety) -> Tensor:
     Returns:
         float32 [N, 3, size, size], 0 to 255, channels_last.
     """
+    # Where no view is to be sharp nothing is drawn: runs of such varieties go on as they began.
     sharp = torch.rand(len(pixels), device=pixels.device) < variety.sharp_share if variety.sharp_share else None
     framed = _frame(pixels.permute(0, 3, 1, 2).float().contiguous(), size, variety, sharp)
     views = _relight(_sharpen(framed, variety.sharpness), variety.light).clamp(0, 255)

@@ -11,7 +11,7 @@ from modeling.attention import ATTENTION
 from modeling.command import InputError, Parser, positive, positive_number, run
 from modeling.counting import count_multiply_adds, count_parameters
 from modeling.facts import MOST_SIDE, MOST_WIDTH
-from modeling.network import NETWORKS
+from modeling.network import NETWORKS, require_size
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -32,6 +32,8 @@ def count(options: Namespace) -> int:
     for name, most in {"width": MOST_WIDTH, "size": MOST_SIDE, "classes": _MOST_CLASSES}.items():
         if getattr(options, name) > most:
             raise InputError(f"{name} must be at most {most:g}, got {getattr(options, name):g}")
+    for network in options.network:
+        require_size(network, options.size)
     sys.stdout.write(f"{'network':<14}{'attention':<11}{'parameters':>12}{'M-Adds':>15}\n")
     for network in options.network:
         for attention in options.attention:

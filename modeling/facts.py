@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from modeling.attention import ATTENTION
 from modeling.command import InputError
-from modeling.network import LEAST_SIZES, NETWORKS
+from modeling.network import NETWORKS, require_size
 
 if TYPE_CHECKING:
     from torch import nn
@@ -64,7 +64,6 @@ class ModelFacts:
 
     def __post_init__(self) -> None:
         seen = _number(self.size) * _number(self.enlargement)
-        least = LEAST_SIZES.get(self.network, 1)
         requirements = {
             f"network {self.network!r} is not one of {', '.join(NETWORKS)}": self.network in NETWORKS,
             f"attention {self.attention!r} is not one of {', '.join(ATTENTION)}": self.attention in ATTENTION,
@@ -72,7 +71,6 @@ class ModelFacts:
             "size must be a whole number of at least 1": _is_count(self.size),
             "enlargement must be a whole number of at least 1": _is_count(self.enlargement),
             f"size times enlargement must be at most {MOST_SIDE}": seen <= MOST_SIDE,
-            f"{self.network} must see at least {least} pixels a side": seen >= least,
             f"width must be positive and at most {MOST_WIDTH:g}": 0 < _number(self.width) <= MOST_WIDTH,
             "crop fraction must be positive and at most 1": 0 < _number(self.crop_fraction) <= 1,
             "temperature must be positive and finite": _number(self.temperature) > 0,
@@ -87,6 +85,7 @@ class ModelFacts:
         for requirement, holds in requirements.items():
             if not holds:
                 raise InputError(requirement)
+        require_size(self.network, self.size * self.enlargement)
 
     def build(self) -> nn.Module:
         """Build the network that these facts describe, with fresh weights."""

@@ -13,15 +13,17 @@ from modeling.command import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from torch import Tensor
+
 _MOMENTUM = 0.9
 _adamw = partial(torch.optim.AdamW, foreach=True)
 
 
-class Muon:
+class MuonWithAdamW:
     """Muon (Jordan et al., 2024) for pointwise convolutions, AdamW for everything else, with one learning rate.
 
     A pointwise convolution is a matrix, [outputs, inputs], and nearly all weights of a mobile network are in such. Muon
-    moves a matrix as far as AdamW would (Liu et al., 2025), but equally far in all its directions.
+    moves a matrix about as far as AdamW would (Liu et al., 2025), but equally far in all its directions.
 
     Args:
         groups: Of parameters, each with its `weight_decay`.
@@ -31,15 +33,17 @@ class Muon:
     """
 
     def __init__(self, groups: list[dict[str, Any]]) -> None:
-        self._kernels = [each for group in groups for each in group["params"] if _is_pointwise(each)]
-        if not self._kernels:
+        matrices = {
+            each: nn.Parameter(_matrix(each)) for group in groups for each in group["params"] if _is_matrix(each)
+        }
+        if not matrices:
             raise InputError("--optimizer muon is for networks with pointwise convolutions")
-        matrices = {kernel: nn.Parameter(kernel.detach().flatten(1)) for kernel in self._kernels}  # of the same memory
-        self._matrices = list(matrices.values())
+        self._matrices = matrices
         of_matrices, of_others = [], []
         for group in groups:
-            kernels, others = ([each for each in group["params"] if (each in matrices) is so] for so in (True, False))
-            of_matrices.append({**group, "params": [matrices[each] for each in kernels]})
+            own = [matrices[each] for each in group["params"] if each in matrices]
+            others = [each for each in group["params"] if each not in matrices]
+            of_matrices.append({**group, "params": own})
             of_others.append({**group, "params": others})
         self._optimizers = [torch.optim.Muon(of_matrices, adjust_lr_fn="match_rms_adamw"), _adamw(of_others)]
 
@@ -50,14 +54,15 @@ class Muon:
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
-        for each in self._kernels:
-            each.grad = None
+        for kernel in self._matrices:
+            kernel.grad = None
         for optimizer in self._optimizers:
             optimizer.zero_grad()
 
     def step(self) -> None:
         """Change the weights."""
-        for kernel, matrix in zip(self._kernels, self._matrices, strict=True):
+        for kernel, matrix in self._matrices.items():
+            matrix.data = _matrix(kernel)  # the kernel's own memory, which may have become another
             matrix.grad = None if kernel.grad is None else kernel.grad.flatten(1)
         for optimizer in self._optimizers:
             optimizer.step()
@@ -72,14 +77,14 @@ class Muon:
             optimizer.load_state_dict(own)
 
 
-OPTIMIZERS: dict[str, Callable[[list[dict[str, Any]]], torch.optim.Optimizer | Muon]] = {
+OPTIMIZERS: dict[str, Callable[[list[dict[str, Any]]], torch.optim.Optimizer | MuonWithAdamW]] = {
     "adamw": _adamw,
-    "muon": Muon,
+    "muon": MuonWithAdamW,
     "sgd": partial(torch.optim.SGD, momentum=_MOMENTUM, nesterov=True, foreach=True),
 }
 
 
-def make_optimizer(name: str, network: nn.Module, weight_decay: float) -> torch.optim.Optimizer | Muon:
+def make_optimizer(name: str, network: nn.Module, weight_decay: float) -> torch.optim.Optimizer | MuonWithAdamW:
     """Return an optimizer of a network's parameters.
 
     Args:
@@ -93,5 +98,11 @@ def make_optimizer(name: str, network: nn.Module, weight_decay: float) -> torch.
     return OPTIMIZERS[name](groups)
 
 
-def _is_pointwise(parameter: nn.Parameter) -> bool:
+def _is_matrix(parameter: nn.Parameter) -> bool:
+    """Whether it is the kernel of a pointwise convolution."""
     return parameter.ndim == 4 and parameter.shape[1] > 1 and parameter.shape[2:] == (1, 1)  # noqa: PLR2004 - NCHW
+
+
+def _matrix(kernel: nn.Parameter) -> Tensor:
+    """Return a kernel, [outputs, inputs, 1, 1], as a matrix in the same memory."""
+    return kernel.detach().view(kernel.shape[:2])

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from modeling.facts import ModelFacts
 
 
+PROCESSOR = torch.device("cpu")
+
+
 class InputForm(StrEnum):
     """How the caller gives images."""
 

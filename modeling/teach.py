@@ -52,7 +52,7 @@ def teach(options: Namespace) -> int:
 
 def _parser() -> Parser:
     parser = Parser(PROGRAM, _DESCRIPTION)
-    add_options(parser)
+    add_options(parser, "runs/teacher")
     parser.add_argument("--size", type=positive, default=32, help="height and width of the images, in pixels")
     parser.add_argument("--width", type=float, default=1.0, help="multiplies the network's channels")
     parser.add_argument("--attention", choices=ATTENTION, default="none", help="attention in the network's blocks")

@@ -10,7 +10,7 @@ from modeling.attention import ATTENTION
 from modeling.command import InputError, Parser, positive, run
 from modeling.distillation import Teachers
 from modeling.facts import ModelFacts
-from modeling.network import LEAST_SIZES, NETWORKS
+from modeling.network import NETWORKS, require_size
 from modeling.recipe import Recipe
 from modeling.servable import Precision
 from modeling.training import Trainer
@@ -37,12 +37,13 @@ def train(options: Namespace) -> int:
     """Train as the options say; leave the run, the model and its curve in the output folder."""
     refuse_to_overwrite(options.output, resume=options.resume)
     recipe = Recipe(**{field.name: getattr(options, field.name) for field in fields(Recipe)})
+    require_size(options.network, min(recipe.sizes))
     device = chosen_device(options)
     training, test = read_data(options)
     given = {name: getattr(options, name) for name in ("network", "width", "attention", "enlargement", "crop_fraction")}
     facts = ModelFacts(
         training.classes,
-        _served_size(recipe, options),
+        _served_size(recipe, options.enlargement),
         **given,
         recipe={**asdict(recipe), "weights": options.weights, "teachers": options.teachers},
     )
@@ -66,15 +67,12 @@ def _start(source: str, facts: ModelFacts) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in state.items() if whole or not name.startswith("classifier.")}
 
 
-def _served_size(recipe: Recipe, options: Namespace) -> int:
+def _served_size(recipe: Recipe, enlargement: int) -> int:
     """Return the size of the images that callers send: the last one that the network sees, before the enlargement."""
-    least = LEAST_SIZES.get(options.network, 1)
-    if min(recipe.sizes) < least:
-        raise InputError(f"{options.network} must see at least {least} pixels a side")
-    seen, enlargement = recipe.sizes[-1], options.enlargement
-    if seen % enlargement:
-        raise InputError(f"the last size, {seen}, is not a multiple of the enlargement, {enlargement}")
-    return int(seen // enlargement)
+    size, rest = divmod(recipe.sizes[-1], enlargement)
+    if rest:
+        raise InputError(f"the last size, {recipe.sizes[-1]}, is not a multiple of the enlargement, {enlargement}")
+    return size
 
 
 def _sizes(text: str) -> tuple[int, ...]:
@@ -83,7 +81,7 @@ def _sizes(text: str) -> tuple[int, ...]:
 
 def _parser() -> Parser:
     parser = Parser(PROGRAM, "Train a classifier. Ctrl-C stops after the current step and loses nothing.")
-    add_options(parser)
+    add_options(parser, "runs/cifar10")
     parser.add_argument("--network", choices=NETWORKS, default="mobilenetv2", help="the network")
     parser.add_argument("--attention", choices=ATTENTION, default="ca", help="attention in the network's blocks")
     parser.add_argument("--width", type=float, default=1.0, help="multiplies the network's channels")

@@ -15,9 +15,8 @@ from modeling.command import InputError
 from modeling.distillation import distillation_loss
 from modeling.kernels import quicken
 from modeling.optimizers import make_optimizer
-from modeling.servable import Normalisation
+from modeling.servable import PROCESSOR, Normalisation
 from modeling.stored_view import as_jpeg
-from modeling.training_options import PROCESSOR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from modeling.command import InputError
+from modeling.servable import PROCESSOR
 from modeling.sources import CIFAR10, read_cifar10, read_images
 
 if TYPE_CHECKING:
@@ -16,19 +17,18 @@ if TYPE_CHECKING:
     from modeling.command import Parser
     from modeling.dataset import DataSet
 
-PROCESSOR = torch.device("cpu")
 _AUTO, _CUDA = "auto", "cuda"
 
 
-def add_options(parser: Parser) -> None:
-    """Add the options."""
+def add_options(parser: Parser, output: str) -> None:
+    """Add the options; `output` is the folder that is used if none is given."""
     sources = "a folder of class folders, or a packed .npz file"
     parser.add_argument("--data", default=CIFAR10, help=f"{sources}, or cifar10; held in memory at the served size")
     parser.add_argument("--test-data", type=Path, help=f"images to test with: {sources} (cifar10 has its own)")
     parser.add_argument(
         "--held-out-share", type=float, default=0.1, help="... or, without them, this share of each class"
     )
-    parser.add_argument("--output", type=Path, default=Path("runs/cifar10"), help="folder for the run and the model")
+    parser.add_argument("--output", type=Path, default=Path(output), help="folder for the run and the model")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --output, given the same options")
     parser.add_argument(
         "--device", choices=(_AUTO, PROCESSOR.type, _CUDA), default=_AUTO, help="where; auto is a GPU if there is one"

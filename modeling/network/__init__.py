@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from modeling.command import InputError
 from modeling.network.airbench import LEAST_SIZE, Airbench
 from modeling.network.mobilenetv2 import MobileNetV2
 from modeling.network.mobilenext import MobileNeXt
@@ -27,7 +28,14 @@ NETWORKS: dict[str, Host] = {
     "shufflenetv2": ShuffleNetV2,
     "airbench": Airbench,
 }
-# The fewest pixels a side that a network can see, where one is not enough.
-LEAST_SIZES = {"airbench": LEAST_SIZE}
+_LEAST_SIZES = {"airbench": LEAST_SIZE}  # pixels a side, where one is not enough
 
-__all__ = ["LEAST_SIZES", "NETWORKS", "Airbench", "Host", "MobileNeXt", "MobileNetV2", "ShuffleNetV2"]
+
+def require_size(network: str, size: int) -> None:
+    """Raise InputError where a network cannot see images of so few pixels a side."""
+    least = _LEAST_SIZES.get(network, 1)
+    if size < least:
+        raise InputError(f"{network} must see at least {least} pixels a side, got {size}")
+
+
+__all__ = ["NETWORKS", "Airbench", "Host", "MobileNeXt", "MobileNetV2", "ShuffleNetV2", "require_size"]

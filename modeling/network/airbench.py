@@ -78,6 +78,14 @@ class Airbench(nn.Module):
         logits: Tensor = self.classifier(x.amax(dim=(2, 3))) * _LOGIT_SCALE  # [N, classes]
         return logits
 
+    def biases(self) -> list[Tensor]:
+        """Return the biases of the whitening and of the blocks' normalisations, whose scales are fixed."""
+        layers: list[nn.Conv2d | nn.BatchNorm2d] = [self.whitening]
+        for block in self.features:
+            if isinstance(block, Block):
+                layers += [block.bn1, block.bn2]
+        return [layer.bias for layer in layers if layer.bias is not None]
+
     @torch.no_grad()
     def whiten(self, images: Tensor) -> None:
         """Fix the first filters: small patches of images become directions of the same variance, of either sign.

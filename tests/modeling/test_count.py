@@ -32,12 +32,13 @@ def test_refusals(capsys: pytest.CaptureFixture[str], options: list[str]) -> Non
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
+        ("--size", "8", "airbench must see at least 9 pixels a side, got 8"),
         ("--width", "1e300", "width must be at most 10, got 1e+300"),
         ("--size", "1" + "0" * 12, "size must be at most 100000, got 1e+12"),
         ("--classes", "1" + "0" * 30, "classes must be at most 100000, got 1e+30"),
     ],
 )
-def test_too_large(capsys: pytest.CaptureFixture[str], option: str, value: str, message: str) -> None:
-    """A network or an image that fits into no machine is not counted."""
+def test_wrong_sizes(capsys: pytest.CaptureFixture[str], option: str, value: str, message: str) -> None:
+    """A network or an image that fits into no machine, or is too small for a network, is not counted."""
     assert main([option, value]) == 2
     assert capsys.readouterr().err == f"python -m modeling.count: {message}\n"

@@ -45,14 +45,15 @@ def test_everything_learns(name: str) -> None:
 
 
 def test_muon_moves_a_matrix_in_all_directions() -> None:
-    """The step's singular values are about the same, unlike those of AdamW's step, and it is about as long."""
+    """The step's singular values are about the same, unlike those of AdamW's, and it is as long as those on the way."""
     steps = {name: changes(name)["0.weight"].flatten(1) for name in ("muon", "adamw")}
     values = {name: torch.linalg.svdvals(step) for name, step in steps.items()}
     length = {name: step.square().mean().sqrt() / LEARNING_RATE for name, step in steps.items()}
 
     assert values["muon"].max() < 2 * values["muon"].min()
     assert values["adamw"].max() > 3 * values["adamw"].min()
-    assert 0.1 < length["muon"] / length["adamw"] < 1
+    assert length["adamw"] == pytest.approx(1, abs=0.01)  # the first one is longer: nothing is averaged yet
+    assert 0.15 < length["muon"] < 0.25
 
 
 def test_muon_leaves_the_rest_to_adamw() -> None:

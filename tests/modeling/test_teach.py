@@ -13,6 +13,7 @@ from modeling.evaluate import main as evaluate
 from modeling.quick_training import QuickTrainer
 from modeling.teach import main
 from modeling.train import main as train
+from tests.modeling.marks import NEEDS_A_GPU
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,6 +64,24 @@ def test_resumed_command(coloured_folder: Path, tmp_path: Path, monkeypatch: pyt
 
     for name in ("curve.csv", "model.safetensors"):
         assert (cut / name).read_bytes() == (whole / name).read_bytes()
+
+
+@NEEDS_A_GPU
+def test_on_a_gpu(coloured_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run on a GPU is interrupted and goes on there, and its weights are read anywhere."""
+    run = options(coloured_folder, tmp_path, "--epochs", "4", "--device", "cuda", "--precision", "bf16")
+    train_step = QuickTrainer.train_step
+
+    def interrupted_step(trainer: QuickTrainer) -> float:
+        if trainer.step == 2:
+            signal.raise_signal(signal.SIGINT)
+        return train_step(trainer)
+
+    monkeypatch.setattr(QuickTrainer, "train_step", interrupted_step)
+    assert main(run) == INTERRUPTED
+    monkeypatch.undo()
+    assert main([*run, "--resume"]) == 0
+    assert evaluate([str(tmp_path / "model.safetensors"), "--data", str(coloured_folder)]) == 0
 
 
 @pytest.mark.parametrize(

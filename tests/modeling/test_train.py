@@ -252,7 +252,7 @@ def test_on_a_gpu(coloured_folder: Path, tmp_path: Path) -> None:
     teacher = str(tmp_path / "teacher" / "model.safetensors")
     run = options(coloured_folder, tmp_path / "run", "--epochs", "2", "--device", "cuda", "--precision", "bf16")
 
-    assert main([*run, "--teachers", teacher, "--jpeg-quality", "75"]) == 0
+    assert main([*run, "--teachers", teacher, "--jpeg-quality", "75", "--optimizer", "muon", "--variety", "sharp"]) == 0
     assert evaluate([str(tmp_path / "run" / "model.safetensors"), "--data", str(coloured_folder)]) == 0
 
 
