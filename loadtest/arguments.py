@@ -41,7 +41,13 @@ def add_load_arguments(parser: argparse.ArgumentParser) -> None:
     result.add_argument("--objective", type=limit, metavar="TIME", help="to meet, for example 100ms")
     result.add_argument("--percentile", type=percentile, default=0.99, help="that meets it (default 99)")
     result.add_argument("--output", type=Path, metavar="DIR", help="for the report and its data")
-    result.add_argument("--metrics-port", type=port, help="serve loadgen_* metrics there, for example 9103")
+    add_metrics_arguments(result)
+
+
+def add_metrics_arguments(group: argparse._ArgumentGroup) -> None:
+    """Add where Prometheus finds the load generator."""
+    group.add_argument("--metrics-port", type=port, help="serve loadgen_* metrics there, for example 9103")
+    group.add_argument("--metrics-host", default="127.0.0.1", help="... to whom; 0.0.0.0 for all (default 127.0.0.1)")
 
 
 def objective(arguments: argparse.Namespace) -> Objective | None:

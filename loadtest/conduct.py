@@ -108,6 +108,7 @@ def _observers(arguments: argparse.Namespace) -> list[Observer]:
     """Those that are told while it runs."""
     if arguments.metrics_port is None:
         return []
-    metrics, port = serve_metrics(arguments.metrics_port)
-    print(f"loadgen_* metrics on http://127.0.0.1:{port}/metrics", file=sys.stderr)
+    host = arguments.metrics_host
+    metrics, port = serve_metrics(host, arguments.metrics_port)
+    print(f"loadgen_* metrics on http://{host}:{port}/metrics", file=sys.stderr)
     return [metrics]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from loadtest.arguments import duration, duration_or_none, limit, percentile, port, positive, whole
+from loadtest.arguments import add_metrics_arguments, duration, duration_or_none, limit, percentile, positive, whole
 from loadtest.target import PAYLOADS
 
 if TYPE_CHECKING:
@@ -27,4 +27,4 @@ def add_arguments(parser: argparse.ArgumentParser, **_more: Any) -> None:
     group.add_argument("--percentile", type=percentile, default=0.99, help="that meets it (default 99)")
     # No Path: the master sends its options to the workers as plain values.
     group.add_argument("--output", metavar="DIR", help="for summary.json and each request's times")
-    group.add_argument("--metrics-port", type=port, help="serve loadgen_* metrics there, for example 9103")
+    add_metrics_arguments(group)

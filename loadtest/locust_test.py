@@ -48,7 +48,8 @@ def install(environment: Environment, **_more: Any) -> None:
         try:
             _show(environment, test)
         except OSError as error:
-            where = f"port {environment.parsed_options.metrics_port}"
+            options = environment.parsed_options
+            where = f"port {options.metrics_port} of {options.metrics_host}"
             print(f"loadtest: cannot serve metrics on {where}: {error.strerror}", file=sys.stderr)
             sys.exit(USAGE)
     events = environment.events
@@ -61,9 +62,9 @@ def install(environment: Environment, **_more: Any) -> None:
 
 def _show(environment: Environment, test: LocustTest) -> None:
     """Let those who ask for it see how the test goes."""
-    port = environment.parsed_options.metrics_port
+    host, port = environment.parsed_options.metrics_host, environment.parsed_options.metrics_port
     showing = [locust_page.install(environment)] if environment.web_ui else []
-    showing += [export(environment, port)] if port is not None else []
+    showing += [export(environment, host, port)] if port is not None else []
     if showing:
         gevent.spawn(watch, environment, test, showing)
 

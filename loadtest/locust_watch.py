@@ -73,13 +73,13 @@ def _statistics(environment: Environment) -> Any:
         return server_statistics.snapshot(channel, environment.parsed_options.model or [""])
 
 
-def export(environment: Environment, port: int) -> Callable[[Look], None]:
+def export(environment: Environment, host: str, port: int) -> Callable[[Look], None]:
     """Serve `loadgen_*` on `port`; gives what is to be told of each look.
 
     Raises:
-        OSError: The port is taken.
+        OSError: The port is taken, or the host is not this machine.
     """
-    metrics, _ = serve(port)
+    metrics, _ = serve(host, port)
 
     def show(look: Look) -> None:
         metrics(

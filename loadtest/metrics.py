@@ -31,15 +31,15 @@ _LAG_EDGES = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 
 _LABELS = ("target", "scenario")
 
 
-def serve(port: int) -> tuple[LoadMetrics, int]:
+def serve(host: str, port: int) -> tuple[LoadMetrics, int]:
     """Serve /metrics on `port`, 0 for any that is free; gives what is to be told of progress, and the port.
 
     Raises:
-        OSError: The port is taken.
+        OSError: The port is taken, or the host is not this machine.
     """
     registry = CollectorRegistry()
     metrics = LoadMetrics(registry)
-    server, _ = start_http_server(port, registry=registry)
+    server, _ = start_http_server(port, host, registry)
     return metrics, server.server_port
 
 

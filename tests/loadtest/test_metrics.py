@@ -27,7 +27,7 @@ PROGRESS = Progress(
 
 def test_a_scrape_tells_what_has_ended() -> None:
     """Latencies by kind, requests by code, drops, the rate and the client's CPU are on the page, with their labels."""
-    metrics, port = serve(0)
+    metrics, port = serve("127.0.0.1", 0)
     metrics(PROGRESS)
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as page:
         samples = Samples(page.read().decode())
