@@ -10,7 +10,7 @@ from server.metrics.family import Family, label_pairs
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from server.metrics.model_reading import ModelReading
+    from server.metrics.scraped_model import ScrapedModel
     from server.model_states import Readiness
     from server.statistics import ModelStatistics
 
@@ -19,7 +19,7 @@ _BATCH_EDGES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 _MOST_CLASSES = 100
 _UNLABELLED = "unlabelled"
 
-_GAUGES: dict[str, tuple[str, Callable[[ModelReading], float]]] = {
+_GAUGES: dict[str, tuple[str, Callable[[ScrapedModel], float]]] = {
     "coordserve_queue_capacity": ("Requests that may wait.", lambda model: model.queue_capacity),
     "coordserve_inflight_requests": (
         "Requests that were accepted and have not ended.",
@@ -28,7 +28,7 @@ _GAUGES: dict[str, tuple[str, Callable[[ModelReading], float]]] = {
     "coordserve_instances": ("Instances of the model.", lambda model: model.instances),
     "coordserve_instances_busy": ("Instances that execute a batch now.", lambda model: model.busy),
 }
-_COUNTERS: dict[str, tuple[str, Callable[[ModelReading], float]]] = {
+_COUNTERS: dict[str, tuple[str, Callable[[ScrapedModel], float]]] = {
     "coordserve_accepted_total": (
         "Requests that were accepted; each ends as a success or a failure.",
         lambda model: model.statistics.accepted_count,
@@ -47,7 +47,7 @@ _STAGES: dict[str, Callable[[ModelStatistics], Histogram]] = {
 }
 
 
-def model_families(models: Sequence[ModelReading]) -> Iterator[Family]:
+def model_families(models: Sequence[ScrapedModel]) -> Iterator[Family]:
     """The families of `models`."""
     for name, (text, value) in _GAUGES.items():
         yield _of_each(Family(name, "gauge", text), models, value)
@@ -57,13 +57,13 @@ def model_families(models: Sequence[ModelReading]) -> Iterator[Family]:
     yield from _predictions(models)
 
 
-def _of_each(family: Family, models: Sequence[ModelReading], value: Callable[[ModelReading], float]) -> Family:
+def _of_each(family: Family, models: Sequence[ScrapedModel], value: Callable[[ScrapedModel], float]) -> Family:
     for model in models:
         family.add(model.labels, value(model))
     return family
 
 
-def _histograms(models: Sequence[ModelReading]) -> Iterator[Family]:
+def _histograms(models: Sequence[ScrapedModel]) -> Iterator[Family]:
     requests = Family(
         "coordserve_request_duration_seconds", "histogram", "From a request's arrival at its model until its end."
     )
@@ -90,7 +90,7 @@ def _batch_sizes(statistics: ModelStatistics) -> Histogram:
     return histogram
 
 
-def _predictions(models: Sequence[ModelReading]) -> Iterator[Family]:
+def _predictions(models: Sequence[ScrapedModel]) -> Iterator[Family]:
     """For models whose output has labels: what the Classifier answered, and how sure it was."""
     predictions = Family("coordserve_predictions_total", "counter", "Images by their likeliest class.")
     confidence = Family("coordserve_prediction_confidence", "histogram", "Probability of the likeliest class.")
@@ -104,7 +104,7 @@ def _predictions(models: Sequence[ModelReading]) -> Iterator[Family]:
     yield from (predictions, confidence)
 
 
-def _by_class(model: ModelReading) -> dict[str, int]:
+def _by_class(model: ScrapedModel) -> dict[str, int]:
     """Predictions by label: two classes may have the same one, and others have none."""
     counts = model.statistics.predictions
     return {name: counts.get(name, 0) for name in model.classes} | {_UNLABELLED: counts.get("", 0)}

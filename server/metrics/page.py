@@ -6,8 +6,8 @@ import time
 from typing import TYPE_CHECKING
 
 from server.metrics import model_families, triton_families
-from server.metrics.model_reading import ModelReading
 from server.metrics.process_families import build_families, process_families
+from server.metrics.scraped_model import ScrapedModel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -37,7 +37,7 @@ class MetricsPage:
             time.sleep(0)  # whoever waits for the interpreter gets it here: the event loop must not wait for a page
 
     def _families(self) -> Iterator[Family]:
-        models = [ModelReading.of(model) for model in self._repository.loaded()]
+        models = [ScrapedModel.of(model) for model in self._repository.loaded()]
         yield from triton_families.model_families(models)
         yield from triton_families.machine_families()
         yield from model_families.model_families(models)

@@ -14,7 +14,7 @@ from server.metrics.family import Family, label_pairs
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from server.metrics.model_reading import ModelReading
+    from server.metrics.scraped_model import ScrapedModel
     from server.statistics import ModelStatistics
 
 _COUNTERS: dict[str, tuple[str, Callable[[ModelStatistics], int]]] = {
@@ -53,7 +53,7 @@ _COUNTERS: dict[str, tuple[str, Callable[[ModelStatistics], int]]] = {
 }
 
 
-def model_families(models: Sequence[ModelReading]) -> Iterator[Family]:
+def model_families(models: Sequence[ScrapedModel]) -> Iterator[Family]:
     """The families of `models`."""
     for name, (text, value) in _COUNTERS.items():
         family = Family(name, "counter", text)
@@ -73,7 +73,7 @@ def model_families(models: Sequence[ModelReading]) -> Iterator[Family]:
     yield from (pending, load)
 
 
-def _failures(models: Sequence[ModelReading]) -> Family:
+def _failures(models: Sequence[ScrapedModel]) -> Family:
     family = Family("nv_inference_request_failure", "counter", "Number of failed inference requests, all batch sizes")
     for model in models:
         for reason, count in model.statistics.failures.items():

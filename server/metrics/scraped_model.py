@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelReading:
+class ScrapedModel:
     """What the page tells of a model version; `labels` are its name and version as they stand between braces.
 
     `classes` are the labels of its first output.
@@ -32,7 +32,7 @@ class ModelReading:
     busy_seconds: float
 
     @classmethod
-    def of(cls, model: ModelVersion) -> ModelReading:
+    def of(cls, model: ModelVersion) -> ScrapedModel:
         """Read `model` now."""
         name, version = model.config.name, str(model.version)
         return cls(
