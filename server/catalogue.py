@@ -109,9 +109,8 @@ class Catalogue:
         try:
             names = self.names()
         except OSError as error:
-            self._trouble.tell(
-                f"model repository {self._directory}: {system_reason(error)}"
-            )  # somebody looks every second
+            # Once: somebody looks every second.
+            self._trouble.tell(f"model repository {self._directory}: {system_reason(error)}")
             return []
         self._trouble.tell("")
         return names

@@ -26,6 +26,20 @@ def options(data: Path, output: Path, *more: str) -> list[str]:
     return ["--data", str(data), "--output", str(output), *SMALL, *more]
 
 
+def interrupted(run: list[str]) -> int:
+    """Run the command, which a signal stops in its third step, and return its exit code."""
+    train_step = QuickTrainer.train_step
+
+    def interrupted_step(trainer: QuickTrainer) -> float:
+        if trainer.step == 2:
+            signal.raise_signal(signal.SIGINT)
+        return train_step(trainer)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(QuickTrainer, "train_step", interrupted_step)
+        return main(run)
+
+
 def test_teach_and_learn(coloured_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The teacher's file says how good it is and how it was trained, can be measured, and another learns from it."""
     run = options(coloured_folder, tmp_path / "teacher", "--epochs", "40", "--held-out-share", "0.5", "--seed", "3")
@@ -45,21 +59,12 @@ def test_teach_and_learn(coloured_folder: Path, tmp_path: Path, capsys: pytest.C
     assert train(["--data", str(coloured_folder), *student, "--teachers", model]) == 0
 
 
-def test_resumed_command(coloured_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resumed_command(coloured_folder: Path, tmp_path: Path) -> None:
     """A command that a signal stops and that is resumed writes the same weights and curve."""
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     few = ["--epochs", "4"]
     assert main(options(coloured_folder, whole, *few)) == 0
-    train_step = QuickTrainer.train_step
-
-    def interrupted_step(trainer: QuickTrainer) -> float:
-        if trainer.step == 2:
-            signal.raise_signal(signal.SIGINT)
-        return train_step(trainer)
-
-    monkeypatch.setattr(QuickTrainer, "train_step", interrupted_step)
-    assert main(options(coloured_folder, cut, *few)) == INTERRUPTED
-    monkeypatch.undo()
+    assert interrupted(options(coloured_folder, cut, *few)) == INTERRUPTED
     assert main(options(coloured_folder, cut, *few, "--resume")) == 0
 
     for name in ("curve.csv", "model.safetensors"):
@@ -67,19 +72,10 @@ def test_resumed_command(coloured_folder: Path, tmp_path: Path, monkeypatch: pyt
 
 
 @NEEDS_A_GPU
-def test_on_a_gpu(coloured_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_gpu(coloured_folder: Path, tmp_path: Path) -> None:
     """A run on a GPU is interrupted and goes on there, and its weights are read anywhere."""
     run = options(coloured_folder, tmp_path, "--epochs", "4", "--device", "cuda", "--precision", "bf16")
-    train_step = QuickTrainer.train_step
-
-    def interrupted_step(trainer: QuickTrainer) -> float:
-        if trainer.step == 2:
-            signal.raise_signal(signal.SIGINT)
-        return train_step(trainer)
-
-    monkeypatch.setattr(QuickTrainer, "train_step", interrupted_step)
-    assert main(run) == INTERRUPTED
-    monkeypatch.undo()
+    assert interrupted(run) == INTERRUPTED
     assert main([*run, "--resume"]) == 0
     assert evaluate([str(tmp_path / "model.safetensors"), "--data", str(coloured_folder)]) == 0
 
