@@ -236,6 +236,8 @@ class Batcher(Generic[Payload, Result]):
     ) -> None:
         """Answer a batch that failed; its requests are tried one by one, so that one of them harms no other."""
         if len(batch) > 1:
+            with self._changed:
+                self._queue.prolong(instance, [entry.rows for entry in batch], time.monotonic())
             for entry in batch:
                 if entry.deadline <= time.monotonic():
                     entry.future.set_exception(DeadlineUnreachable("the deadline passed after the model had failed"))

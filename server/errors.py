@@ -5,6 +5,7 @@
     │   ├── InvalidImage
     │   └── IncompleteElement
     ├── MessageTooLarge         RESOURCE_EXHAUSTED
+    ├── OriginNotAllowed        PERMISSION_DENIED  HTTP only
     ├── ModelNotFound           NOT_FOUND
     ├── Unsupported             UNIMPLEMENTED
     ├── AlreadyExists           ALREADY_EXISTS     only code in a model says so
@@ -65,6 +66,13 @@ class MessageTooLarge(ServingError):  # noqa: N818
 
     code = grpc.StatusCode.RESOURCE_EXHAUSTED
     reason = "too_large"
+
+
+class OriginNotAllowed(ServingError):  # noqa: N818
+    """A page of another origin asks in its visitor's name."""
+
+    code = grpc.StatusCode.PERMISSION_DENIED
+    reason = "unsupported"
 
 
 class ModelNotFound(ServingError):  # noqa: N818

@@ -16,6 +16,8 @@ from server.cost import CostModel
 from server.errors import DeadlineUnreachable, QueueFull
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from server.instance import Reply
 
 Payload = TypeVar("Payload")
@@ -166,6 +168,10 @@ class RequestQueue(Generic[Payload, Result]):
             self._busy_until[instance] = now + self.cost.seconds(rows)
             self._busy_since[instance] = now
         return batch, expired
+
+    def prolong(self, instance: object, rows: Sequence[int], now: float) -> None:
+        """Note that a busy `instance` is about to execute so many batches of these rows, one after another."""
+        self._busy_until[instance] = now + sum(map(self.cost.seconds, rows))
 
     def release(self, instance: object, now: float) -> None:
         """Note that `instance` is idle."""

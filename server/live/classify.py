@@ -15,7 +15,7 @@ import grpc
 from aiohttp import web
 
 from proto import classifier_pb2
-from server.errors import DeadlineUnreachable, InvalidImage, InvalidRequest, QueueFull
+from server.errors import DeadlineUnreachable, InvalidImage, InvalidRequest, OriginNotAllowed, QueueFull
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -52,8 +52,6 @@ class ClassifyHandler:
 
     async def answer(self, request: web.Request) -> web.Response:
         """The classes, or why there are none."""
-        if not _is_from_here(request):
-            return _refusal(grpc.StatusCode.PERMISSION_DENIED, "a page from elsewhere may not ask this server")
         response = await self._classify(partial(self._read, request), request.remote or "", _SECONDS)
         failed = next((each.error for each in (response, *response.results) if each.HasField("error")), None)
         if failed:
@@ -64,10 +62,13 @@ class ClassifyHandler:
         """The request as a message of the Classifier's.
 
         Raises:
+            OriginNotAllowed: it comes from a page of another server.
             InvalidRequest, InvalidImage: it is none.
             QueueFull: too many images arrive at once.
             DeadlineUnreachable: the image arrives too slowly.
         """
+        if not _is_from_here(request):
+            raise OriginNotAllowed("a page from elsewhere may not ask this server")
         query = request.query
         top_k = query.get("top_k", "5")
         if not _TOP_K.fullmatch(top_k):

@@ -117,7 +117,7 @@ class Account:
             raise
         except asyncio.CancelledError:
             request.code = RequestCancelled.code.name
-            self._watch.failed(request, RequestCancelled("the caller left"))
+            self._watch.failed(request, RequestCancelled("its stream has ended"))
             raise
         finally:
             self._watch.ended(request)

@@ -64,7 +64,7 @@ class ImageDecoder:
             QueueFull: too many images wait to be decoded.
         """
         if self._waiting >= self.capacity:
-            raise QueueFull("Exceeds maximum queue size")
+            raise QueueFull("too many images wait to be decoded")
         self._waiting += 1
         try:
             async with self._free:

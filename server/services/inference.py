@@ -152,12 +152,13 @@ class InferenceServicer:
         with self._repository.lease(request.model_name, version) as model:
             observed.version = str(model.version)
             inference = await _beside(_texts_declared(request), read_infer_request, message, model.config)
-            with Outcome(model, request.id) as outcome:
-                async with share.place(model) if share else contextlib.nullcontext():
+            # Waiting for other messages of its stream is the caller's choice, not the model's latency.
+            async with share.place(model) if share else contextlib.nullcontext():
+                with Outcome(model, request.id) as outcome:
                     reply = await self._pipelines.run(model, request, inference, call.deadline)
-                outcome.answered(inference.rows, reply)
-                texts = _texts_given(reply.result)
-                return await _beside(texts, build_infer_response, request, inference, reply.result, model)
+                    outcome.answered(inference.rows, reply)
+                    texts = _texts_given(reply.result)
+                    return await _beside(texts, build_infer_response, request, inference, reply.result, model)
 
     async def RepositoryIndex(self, request: Any, _call: Call) -> Any:
         """Every model of the repository and the state of its versions."""

@@ -9,20 +9,27 @@ from typing import TYPE_CHECKING, Any
 from server.errors import MessageTooLarge, ShuttingDown
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 
 
 class Intake:
     """Open until it is closed for good; `with intake:` is around each call that is being answered.
 
-    It lets no message in that has more than `most_bytes` bytes. gRPC does not either, but tells nobody.
+    It lets no message in that has more than `most_bytes` bytes. gRPC does not either, but tells nobody. Each call has a
+    task of its own.
     """
 
     def __init__(self, most_bytes: float = math.inf) -> None:
         self._most_bytes = most_bytes
-        self.under_way = 0
+        self._answering: set[asyncio.Task[Any] | None] = set()
         self._reading: set[asyncio.Task[Any] | None] = set()
         self._closed = False
+        self._given_up = False
+
+    @property
+    def under_way(self) -> int:
+        """Calls that are being answered."""
+        return len(self._answering)
 
     def __enter__(self) -> None:
         """Count a call.
@@ -32,11 +39,19 @@ class Intake:
         """
         if self._closed:
             raise ShuttingDown("the server is stopping")
-        self.under_way += 1
+        self._answering.add(asyncio.current_task())
 
-    def __exit__(self, *_error: object) -> None:
-        """The call has ended."""
-        self.under_way -= 1
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        """The call has ended.
+
+        Raises:
+            ShuttingDown: it was given up.
+        """
+        task = asyncio.current_task()
+        self._answering.discard(task)
+        if task and self._given_up and isinstance(error, asyncio.CancelledError):
+            task.uncancel()  # it goes on, to tell its caller
+            raise ShuttingDown("the server is stopping") from None
 
     def checked(self, message: bytes) -> bytes:
         """Give `message` back.
@@ -51,9 +66,12 @@ class Intake:
     def close(self) -> None:
         """Let nothing in any more; what has come in can still be answered."""
         self._closed = True
-        for task in self._reading:
-            if task:
-                task.cancel()
+        _cancel(self._reading)
+
+    def give_up(self) -> None:
+        """End what is being answered; its callers are told why."""
+        self._given_up = True
+        _cancel(self._answering)
 
     async def read(self, messages: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
         """Yield `messages`.
@@ -77,3 +95,8 @@ class Intake:
                 self._reading.discard(task)
             yield self.checked(message)
         raise ShuttingDown("the server is stopping")
+
+
+def _cancel(tasks: Iterable[asyncio.Task[Any] | None]) -> None:
+    for task in filter(None, tasks):
+        task.cancel()

@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 _REFUSING_SECONDS = 0.25
 # So long the last answers have for their way.
 _SENDING_SECONDS = 2.0
+# ... and so long the news that there will be none.
+_TELLING_SECONDS = 0.5
 _LOOK_SECONDS = 0.05
 
 
 async def stop(server: grpc.aio.Server, intake: Intake, grace_seconds: float) -> None:
-    """Refuse what is new, let what has come in end within `grace_seconds`, and stop `server`."""
+    """Refuse what is new, let what has come in end within `grace_seconds`, give up what has not, and stop `server`."""
     end = time.monotonic() + grace_seconds
     intake.close()
     idle_since = time.monotonic()
@@ -32,4 +34,6 @@ async def stop(server: grpc.aio.Server, intake: Intake, grace_seconds: float) ->
         await asyncio.sleep(_LOOK_SECONDS)
         if intake.under_way:
             idle_since = time.monotonic()
-    await server.stop(_SENDING_SECONDS if time.monotonic() < end else None)
+    in_time = not intake.under_way
+    intake.give_up()
+    await server.stop(_SENDING_SECONDS if in_time else _TELLING_SECONDS)

@@ -80,7 +80,7 @@ def test_a_request_that_waits_too_long_moves_its_counters(
 def test_callers_that_leave_move_their_counters(
     server: ServerProcess, channel: grpc.Channel, busy: Callable[[str], Any], door: Door
 ) -> None:
-    """Cancelled while computing, while queued, and, in a stream, while waiting for a share of the queue: each once."""
+    """Cancelled while computing, while queued, and, in a stream: each once, and not what waits for a place."""
     ledger = Ledger(server)
     running = busy("costly")
     queued = _send(channel, INFER + "Infer", rows.request("costly", 1))
@@ -88,17 +88,19 @@ def test_callers_that_leave_move_their_counters(
     stream = _send(channel, INFER + "StreamInfer", *(rows.request("costly", number) for number in range(50)))
     # A call may hold half of the queue, which is 32 places: the others of its requests wait before it.
     server.metrics_when(waiting("costly", 33))
-    server.metrics_when(lambda samples: samples.total("coordserve_inflight_requests", model="costly") == 52)
+    server.metrics_when(lambda samples: samples.total("coordserve_inflight_requests", model="costly") == 34)
     for call in (running, queued, stream):
         call.cancel()
     server.metrics_when(lambda samples: samples.total("coordserve_inflight_requests", model="costly") == 0)
     door.open()
-    assert ledger.settle() == {
+    moved = ledger.settle()
+    accepted = moved.pop("accepted costly")
+    assert 34 <= accepted < 52  # a place that one of the stream gives up, another one may still take
+    assert moved == {
         "call ModelInfer CANCELLED": 2,
         "call ModelStreamInfer CANCELLED": 1,
         "rejected cancelled": 3,
-        "accepted costly": 52,
-        "failure costly CANCELED": 52,
+        "failure costly CANCELED": accepted,
     }
 
 

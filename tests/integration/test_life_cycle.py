@@ -198,7 +198,7 @@ def test_sigterm_while_loading_ends_the_server_before_it_was_ready(repository: P
 
 
 def test_a_model_that_does_not_return_cannot_keep_the_server(repository: Path, start_server: StartServer) -> None:
-    """Unloading it and leaving it block nobody; after `grace_seconds` the server gives up, tells so, and ends."""
+    """Unloading it and leaving it block nobody; after `grace_seconds` the server gives up, tells all, and ends."""
     explicit = ["--model-control-mode", "explicit", "--load-model", "worker"]
     with (
         start_server(repository, *explicit, "--lame-duck-seconds", "0", "--grace-seconds", "0.2") as server,
@@ -207,11 +207,14 @@ def test_a_model_that_does_not_return_cannot_keep_the_server(repository: Path, s
         inference = rows.stub(channel)
         stuck = inference.ModelInfer.future(rows.request("worker", 1, WAIT))
         server.metrics_when(lambda page: page.total("coordserve_instances_busy") == 1)
+        patient = inference.ModelInfer.future(rows.request("worker", 2, WAIT))
+        server.metrics_when(lambda page: page.total("coordserve_inflight_requests") == 2)
         inference.RepositoryModelUnload(service_pb2.RepositoryModelUnloadRequest(model_name="worker"))
         stuck.cancel()
         server.metrics_when(lambda page: page.total("grpc_server_handled", grpc_code="CANCELLED") == 1)
         assert Probes(server, channel).alive()
         server.send_signal(signal.SIGTERM)
+        assert (patient.code(), patient.details()) == (grpc.StatusCode.UNAVAILABLE, "the server is stopping")
         assert server.wait_exit() == 1
         assert "worker: requests were still running at the end of the grace period" in server.log
         assert "Traceback" not in server.log

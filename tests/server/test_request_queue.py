@@ -55,6 +55,18 @@ def test_what_is_taken_is_claimed() -> None:
     assert queue.busy == 0
 
 
+def test_who_comes_while_a_batch_is_tried_again_is_told_how_long_that_takes() -> None:
+    """Each row of the batch that failed takes an execution of its own: what cannot wait for all of them is refused."""
+    queue = _queue(cost=lambda rows: 1.0 + rows / 8)
+    for rows in (1, 1, 2):
+        _add(queue, rows=rows)
+    assert len(_take(queue)) == 3  # 1.5 seconds
+    queue.prolong("first", [1, 1, 2], _NOW + 1.5)  # 1.125 + 1.125 + 1.25 seconds
+    with pytest.raises(DeadlineUnreachable):
+        queue.add(Entry("late", 1, _NOW + 6, 0), _NOW + 1.5)
+    _add(queue, deadline=_NOW + 6.125, arrived=_NOW + 1.5)
+
+
 def test_a_caller_that_left_is_passed_over() -> None:
     """A cancelled request that is still in its place is not executed, and the one behind it is."""
     queue = _queue()

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import ClientSession, web
 
 from proto import classifier_pb2
-from server.errors import ServingError
+from server.errors import OriginNotAllowed, ServingError
 from server.live.classify import ClassifyHandler
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ class Classifier:
     def __init__(self) -> None:
         self.response = classifier_pb2.ClassifyResponse(results=[classifier_pb2.ImageResult()])
         self.message: Any = None
+        self.refusals: list[ServingError] = []
         self.cancelled = asyncio.Event()
 
     async def classify(self, read: Callable[[], Awaitable[Any]], peer: str, seconds: float) -> Any:
@@ -31,6 +32,7 @@ class Classifier:
         try:
             self.message = await read()
         except ServingError as error:
+            self.refusals.append(error)
             refusal = classifier_pb2.Error(code=error.code.value[0], message=str(error))
             return classifier_pb2.ClassifyResponse(error=refusal)
         except asyncio.CancelledError:
@@ -155,11 +157,12 @@ async def test_errors_have_their_status(server: Server, code: grpc.StatusCode, s
 
 
 async def test_pages_of_others_may_not_ask(server: Server) -> None:
-    """A browser tells where a page is from; any program, and this server's own page, may ask."""
+    """A browser tells where a page is from; any program, and this server's own page, may ask. Refusals are counted."""
     for origin in ("https://example.org", "null", server.address.replace("127.0.0.1", "localhost")):
         status, answer = await server.post(Origin=origin)
         assert (status, answer["code"]) == (403, "PERMISSION_DENIED")
     assert server.classifier.message is None
+    assert [type(error) for error in server.classifier.refusals] == [OriginNotAllowed] * 3
     assert (await server.post(Origin=server.address))[0] == 200
 
 

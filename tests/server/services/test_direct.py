@@ -71,6 +71,22 @@ async def test_nothing_is_read_while_the_server_stops(door: Door) -> None:
     assert (door.read, door.metrics.refused["shutdown"]) == (0, 1)
 
 
+async def test_who_is_given_up_is_told_why(door: Door) -> None:
+    """Of a caller that the stopping server does not wait for any longer, the answer is its own, not that of time."""
+    reached = asyncio.Event()
+
+    async def read() -> Any:
+        reached.set()
+        await asyncio.Event().wait()
+
+    answer = asyncio.ensure_future(door.classify(read))
+    await reached.wait()
+    door.intake.close()
+    door.intake.give_up()
+    assert await answer == (grpc.StatusCode.UNAVAILABLE.value[0], "the server is stopping")
+    assert door.metrics.refused["shutdown"] == 1
+
+
 async def test_nobody_waits_longer_than_agreed(door: Door) -> None:
     """A call that hangs is given up and told as late, as one by gRPC is."""
     code, text = await door.classify(asyncio.Event().wait, 0.01)

@@ -209,6 +209,22 @@ async def test_a_caller_that_leaves_cancels_the_work(method: str) -> None:
         await asyncio.wait([reading])
 
 
+@pytest.mark.parametrize("method", ["Classify", "ClassifyStream"])
+async def test_calls_that_are_given_up_are_told_why(method: str) -> None:
+    """Its servicer is cancelled, but caller and counters learn that the server has ended the call, not the caller."""
+    async with _serving(Servicer()) as server:
+        request = _request("wait") if method == "Classify" else iter([_request("wait")])
+        call = getattr(server.stub, method)(request)
+        answer = asyncio.ensure_future(_failure(_all(call) if method == "ClassifyStream" else call))
+        await server.servicer.reached.wait()
+        server.intake.close()
+        server.intake.give_up()
+        assert await answer == (grpc.StatusCode.UNAVAILABLE, "the server is stopping")
+        assert server.servicer.left.is_set()
+        assert await server.events(method) == {"started": 1, "UNAVAILABLE": 1, "shutdown": 1}
+    assert server.intake.under_way == 0
+
+
 async def test_a_deadline_that_passes_cancels_the_work() -> None:
     """The servicer is cancelled, and the call counts as late."""
     async with _serving(Servicer()) as server:
