@@ -15,7 +15,7 @@ from loadtest.arguments import add_load_arguments, duration, objective, positive
 from loadtest.compare_command import conclude
 from loadtest.conduct import USAGE, conduct
 from loadtest.same_settings import copy_model
-from loadtest.scenarios import Plan, Scenario, find_peak
+from loadtest.scenarios import PEAK_SHARES, Plan, Scenario, find_peak
 from loadtest.server_process import COMMANDS, serve
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from loadtest.scenarios import Findings
     from loadtest.session import Session
-
-_PEAK_SHARES = (0.25, 0.5, 0.75, 0.9)
 
 
 class _Stopped(Exception):  # noqa: N818 - not always an error
@@ -99,7 +97,7 @@ def _shares(arguments: argparse.Namespace, repository: Path) -> tuple[float, ...
     for name in COMMANDS:
         print(f"\npeak of {name}", flush=True)
         _measure(name, repository, _with(arguments, output=None), peak)
-    return tuple(float(f"{share * min(peaks):.2g}") for share in _PEAK_SHARES)
+    return tuple(float(f"{share * min(peaks):.2g}") for share in PEAK_SHARES)
 
 
 def _measure(

@@ -110,5 +110,6 @@ def _observers(arguments: argparse.Namespace) -> list[Observer]:
         return []
     host = arguments.metrics_host
     metrics, port = serve_metrics(host, arguments.metrics_port)
-    print(f"loadgen_* metrics on http://{host}:{port}/metrics", file=sys.stderr)
+    shown = f"[{host}]" if ":" in host else host
+    print(f"loadgen_* metrics on http://{shown}:{port}/metrics", file=sys.stderr)
     return [metrics]

@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Any
 from locust import LoadTestShape, events
 
 from loadtest.arguments import duration, positive
-from loadtest.schedule import BURST_FACTOR, BURST_PERIOD_SECONDS, BURST_SHARE
+from loadtest.schedule import BURST_FACTOR, BURST_PERIOD_SECONDS, BURST_SHARE, STEPS
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
-
-_STEPS = 5
 
 
 @events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator] # Locust's
@@ -31,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser, **_more: Any) -> None:
 
 def step(share: float, _seconds: float) -> float:
     """Five steps up to the rate."""
-    return math.ceil(share * _STEPS + 1e-9) / _STEPS
+    return math.ceil(share * STEPS + 1e-9) / STEPS
 
 
 def ramp(share: float, _seconds: float) -> float:

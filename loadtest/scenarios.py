@@ -31,10 +31,11 @@ Findings: TypeAlias = dict[str, Any]
 _SWEEP = (1, 2, 4, 8, 16, 32)
 _OFFLINE_CALLERS_PER_BATCH = 2
 _MOST_OFFLINE_CALLERS = 64  # more only wait longer, and past their deadlines where batches could be huge
-_PEAK_SHARES = (0.25, 0.5, 0.75, 0.9)
 _OVERLOAD = 1.5
 PEAK_SECONDS = 10.0
 """For how long `find_peak` lets callers wait for answers."""
+PEAK_SHARES = (0.25, 0.5, 0.75, 0.9)
+"""Rates at which servers are looked at, as shares of their peak."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ def _sweep(session: Session, plan: Plan) -> Findings:
 
 def _server(session: Session, plan: Plan) -> Findings:
     peak = find_peak(session, plan)
-    for share in _PEAK_SHARES:
+    for share in PEAK_SHARES:
         rate = share * peak
         due = schedule.poisson(rate, plan.seconds, plan.seed)
         session.open_loop(due, plan.seconds, label=f"{share:.0%} of the peak", rate=rate, seed=plan.seed)

@@ -18,7 +18,7 @@ Schedule: TypeAlias = NDArray[np.float64]
 BURST_PERIOD_SECONDS = 10.0
 BURST_SHARE = 0.2  # of each period
 BURST_FACTOR = 4.0  # times the mean rate; the rest of the period has a quarter of it, so that the mean is kept
-_STEPS = 5
+STEPS = 5
 
 
 def poisson(rate: float, seconds: float, seed: int) -> Schedule:
@@ -66,7 +66,7 @@ def burst(rate: float, seconds: float, seed: int) -> Schedule:
 
 def step(rate: float, seconds: float, seed: int) -> Schedule:
     """Poisson arrivals in five steps of equal length, from a fifth of `rate` up to it."""
-    return phases([rate * number / _STEPS for number in range(1, _STEPS + 1)], [seconds / _STEPS] * _STEPS, seed)
+    return phases([rate * number / STEPS for number in range(1, STEPS + 1)], [seconds / STEPS] * STEPS, seed)
 
 
 def ramp(rate: float, seconds: float, seed: int) -> Schedule:
@@ -102,7 +102,7 @@ SCHEDULES: dict[str, Callable[[float, float, int], Schedule]] = {
     "ramp": ramp,
 }
 """Schedules of a rate (requests a second), a length (seconds) and a seed."""
-_MEAN_SHARES = {"step": (_STEPS + 1) / (2 * _STEPS), "ramp": 0.5}  # of the rate; the others have it as their mean
+_MEAN_SHARES = {"step": (STEPS + 1) / (2 * STEPS), "ramp": 0.5}  # of the rate; the others have it as their mean
 
 
 def mean_rate(name: str, rate: float) -> float:

@@ -140,7 +140,7 @@ async def test_so_many_wait_to_be_decoded_and_no_more(
         asyncio.ensure_future(decoder.decode(_encoded(kind), _UINT8)) for kind in ("PNG", "JPEG", "WEBP")
     ]
     await asyncio.sleep(0)
-    with pytest.raises(QueueFull, match="^too many images wait to be decoded$"):
+    with pytest.raises(QueueFull, match=r"^too many images wait to be decoded$"):
         await decoder.decode(_encoded(), _UINT8)
     leaving.cancel()
     with pytest.raises(asyncio.CancelledError):
