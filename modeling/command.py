@@ -62,7 +62,10 @@ def seed(text: str) -> int:
 
 
 def _out_of_memory(error: Exception) -> bool:
-    return isinstance(error, MemoryError) or "can't allocate memory" in str(error)  # the latter is PyTorch's
+    # PyTorch's words for memory of the processor and of a GPU
+    return isinstance(error, MemoryError) or any(
+        words in str(error) for words in ("can't allocate memory", "out of memory")
+    )
 
 
 def run(program: str, command: Callable[[], int]) -> int:

@@ -34,7 +34,8 @@ def largest_difference(
         form: How both take images.
         size: Height and width of the images, in pixels.
         batch_sizes: The sizes to compare at.
-        tolerance: By how much a probability may differ.
+        tolerance: By how much a probability may differ, as a share of the largest one: of a thousand classes that are
+            as likely, each has a thousandth.
 
     Returns:
         The largest difference of a probability.
@@ -50,7 +51,8 @@ def largest_difference(
             if found.shape != expected.shape or found.dtype != torch.float32:
                 raise ExportError(f"a batch of {batch_size} gave {found.dtype} {list(found.shape)}")
             difference = float((found - expected).abs().max())
-            if not difference <= tolerance:  # unlike its opposite, this is true of what is not a number
+            # Unlike its opposite, this is true of what is not a number.
+            if not difference <= tolerance * float(expected.max()):
                 raise ExportError(f"a batch of {batch_size} differs from the network by {difference:.1e}")
             largest = max(largest, difference)
     return largest

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Count the numbers that training changes."""
+    """Count the numbers of all parameters."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 

@@ -75,6 +75,8 @@ def export_model(
     Raises:
         ExportError: The module that would have been written does not compute what the network computes.
     """
+    labels = "".join(f"{label}\n" for label in facts.classes).encode()
+    config = model_config(destination.name, facts, serving).encode()
     servable = Servable(network, facts, serving.form, serving.precision)
     reference = Servable(network, facts, serving.form)
     with tempfile.TemporaryDirectory() as folder:
@@ -85,8 +87,8 @@ def export_model(
         # A server that looks at the repository in between finds the module before the config that announces it.
         _place(destination.model_file(serving.format), staged.read_bytes())
     model_folder = destination.repository / destination.name
-    _place(model_folder / "labels.txt", "".join(f"{label}\n" for label in facts.classes).encode())
-    _place(model_folder / "config.pbtxt", model_config(destination.name, facts, serving).encode())
+    _place(model_folder / "labels.txt", labels)
+    _place(model_folder / "config.pbtxt", config)
     return difference
 
 

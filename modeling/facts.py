@@ -67,7 +67,7 @@ class ModelFacts:
         requirements = {
             f"network {self.network!r} is not one of {', '.join(NETWORKS)}": self.network in NETWORKS,
             f"attention {self.attention!r} is not one of {', '.join(ATTENTION)}": self.attention in ATTENTION,
-            "classes must be names of one line each, at least one": _are_names(self.classes),
+            "classes must be names of one line each, in UTF-8, at least one": _are_names(self.classes),
             "size must be a whole number of at least 1": _is_count(self.size),
             "enlargement must be a whole number of at least 1": _is_count(self.enlargement),
             f"size times enlargement must be at most {MOST_SIDE}": seen <= MOST_SIDE,
@@ -116,7 +116,12 @@ def _are_names(classes: object) -> bool:
 
 def _is_line(name: object) -> bool:
     """Tell whether this can be a line of its own among the labels that a server reads."""
-    return isinstance(name, str) and name.splitlines() == [name]
+    return isinstance(name, str) and name.splitlines() == [name] and not any(map(_is_surrogate, name))
+
+
+def _is_surrogate(character: str) -> bool:
+    """Tell whether it stands for a byte of a file name that is no UTF-8: it cannot be written."""
+    return "\ud800" <= character <= "\udfff"
 
 
 def _is_count(value: object) -> bool:

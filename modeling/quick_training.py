@@ -3,7 +3,8 @@
 Steps of a large batch, with a high learning rate, a higher one for biases, and an average that the weights are set
 back to (Lookahead: Zhang et al., 2019); an image is mirrored in every other epoch, and moved by whole pixels. Unlike
 the paper's for 95 %, labels are not smoothed, for then a teacher says less of the other classes; images move by up to
-four pixels; and the bias of the whitening learns all the time. Randomness follows from the seed and the step.
+four pixels; the bias of the whitening learns all the time, as fast as the others; and at the
+end the weights are set back as at any other step. Randomness follows from the seed and the step.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from modeling.training_run import Training
 
-# What runs were started with before there was a choice; only the classes of older runs are not known.
+# What runs were started with before there was a choice.
 _FORMERLY = {
     "network": "mobilenetv2",
     "enlargement": 1,
@@ -30,6 +30,7 @@ _FORMERLY = {
     "optimizer": "adamw",
     "jpeg_quality": 0,
 }
+_UNKNOWN = ("classes", "data", "test_data")  # of older runs
 
 
 class SavedRun(NamedTuple):
@@ -73,8 +74,8 @@ def read_run(path: Path, settings: dict[str, Any]) -> SavedRun:
     """
     try:
         run = torch.load(path, map_location="cpu", weights_only=True)
-        unnamed = {"classes": settings.get("classes")}
-        stored, state = {**_FORMERLY, **unnamed, **run["settings"]}, run["trainer"]
+        unknown = {name: settings.get(name) for name in _UNKNOWN}
+        stored, state = {**_FORMERLY, **unknown, **run["settings"]}, run["trainer"]
     except FileNotFoundError:
         raise InputError(f"there is no run to resume: {path} does not exist") from None
     except Exception as error:  # noqa: BLE001 - the unpickler meets garbage with errors of any kind

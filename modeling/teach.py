@@ -10,7 +10,7 @@ from modeling.command import Parser, positive, run, seed
 from modeling.facts import ModelFacts
 from modeling.quick_training import BATCH_SIZE, MEAN, STD, QuickTrainer
 from modeling.servable import Precision
-from modeling.training_options import add_options, chosen_device, read_data
+from modeling.training_options import add_options, chosen_device, data_settings, read_data
 from modeling.training_run import TrainingRun, read_saved_run, refuse_to_overwrite
 
 if TYPE_CHECKING:
@@ -36,8 +36,7 @@ def teach(options: Namespace) -> int:
     recipe = {"epochs": options.epochs, "precision": options.precision.value, "seed": options.seed}
     recipe |= {"method": "quick_training", "batch_size": BATCH_SIZE}
     facts = ModelFacts(training.classes, options.size, mean=MEAN, std=STD, recipe=recipe, **network)
-    data = {"images": len(training.labels), "classes": list(training.classes), "size": options.size}
-    settings = {**recipe, **network, **data}
+    settings = {**recipe, **network, "size": options.size, **data_settings(training, test)}
     saved = read_saved_run(options.output, settings, resume=options.resume)
     trainer = QuickTrainer(
         facts,

@@ -14,7 +14,7 @@ from modeling.network import NETWORKS, require_size
 from modeling.recipe import Recipe
 from modeling.servable import Precision
 from modeling.training import Trainer
-from modeling.training_options import add_options, chosen_device, read_data
+from modeling.training_options import add_options, chosen_device, data_settings, read_data
 from modeling.training_run import TrainingRun, read_saved_run, refuse_to_overwrite
 from modeling.weights import read_weights
 
@@ -47,8 +47,8 @@ def train(options: Namespace) -> int:
         **given,
         recipe={**asdict(recipe), "weights": options.weights, "teachers": options.teachers},
     )
-    data = {"images": len(training.labels), "classes": list(training.classes)}
-    settings = {**asdict(recipe), **given, "weights": options.weights, "teachers": options.teachers, **data}
+    settings = {**asdict(recipe), **given, "weights": options.weights, "teachers": options.teachers}
+    settings |= data_settings(training, test)
     if max(recipe.sizes) > facts.size:  # only such views differ from those of runs from before there was a choice
         settings["views"] = "as served"
     saved = read_saved_run(options.output, settings, resume=options.resume)

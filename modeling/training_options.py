@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -61,3 +61,13 @@ def read_data(options: Namespace) -> tuple[DataSet, DataSet]:
     if options.test_data is not None:
         test = read_images(options.test_data).with_classes(training.classes)
     return (training, test) if test else training.hold_out(options.held_out_share, options.seed)
+
+
+def data_settings(training: DataSet, test: DataSet) -> dict[str, Any]:
+    """Return what a run must find again when it goes on: the same images and classes."""
+    return {
+        "images": len(training.labels),
+        "classes": list(training.classes),
+        "data": training.fingerprint(),
+        "test_data": test.fingerprint(),
+    }

@@ -66,9 +66,13 @@ class Training(Protocol):
 
 
 def refuse_to_overwrite(output: Path, *, resume: bool) -> None:
-    """Raise InputError where a folder holds a run that is not to be resumed."""
-    if (output / RUN_FILE).exists() and not resume:
+    """Raise InputError where a folder holds a run that is not to be resumed, or what is left of one."""
+    if resume:
+        return
+    if (output / RUN_FILE).exists():
         raise InputError(f"{output} holds a run already; go on with --resume or give another --output")
+    if (output / MODEL_FILE).exists():
+        raise InputError(f"{output} holds a model already; give another --output")
 
 
 def read_saved_run(output: Path, settings: dict[str, Any], *, resume: bool) -> SavedRun | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+
+logger = logging.getLogger(__name__)
 
 BUNDLED = "bundled"
 IMAGENET = "imagenet"
@@ -116,7 +119,12 @@ def _recognised_facts(path: Path, state: Mapping[str, Tensor], labels: tuple[str
     architecture = recognise(path, state)
     known = read_labels(IMAGENET_LABELS_FILE)
     if labels is None and architecture.classes != len(known):
-        raise InputError(f"{path} has {architecture.classes} classes and does not name them: give --labels FILE")
+        raise InputError(
+            f"{path} has {architecture.classes} classes and does not name them: give --labels FILE"
+            " (to modeling.calibrate, where this command takes none)"
+        )
+    if labels is None and git_blob_id(path.read_bytes()) != IMAGENET_BLOB_ID:
+        logger.warning("%s does not name its classes, which are taken for ImageNet's: --labels FILE names others", path)
     return ModelFacts(
         known if labels is None else _as_many(labels, architecture.classes, path),
         _IMAGENET_SIZE,

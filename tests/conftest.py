@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is no mistake in what is tested. Where CI is set, hypothesis has a patient profile of its own.
+if "CI" not in os.environ:
+    settings.register_profile("patient", deadline=None)
+    settings.load_profile("patient")
 
 # A shell starts its background jobs with SIGINT ignored, and every program started here would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -14,7 +14,8 @@ class BAM(nn.Module):
     """Add to an activation what one gate over channels and positions lets through (section 3, equations 1 to 4).
 
     Takes and returns [N, C, H, W] of any H and W. The paper puts it between the stages of a network; here it stands
-    where the others of the family do.
+    where the others of the family do. Normalised is what the equations normalise, and, as in the authors' code, each
+    dilated convolution.
 
     Args:
         channels: C.

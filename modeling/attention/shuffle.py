@@ -18,7 +18,8 @@ class ShuffleAttention(nn.Module):
 
     Args:
         channels: C, an even number.
-        max_groups: Number of groups, G, or as many of them as divide C / 2.
+        max_groups: Number of groups, G, or as many of them as divide C / 2. The authors' code takes 64 for a ResNet;
+            the narrow layers of a mobile network would be left with one channel in each half.
     """
 
     def __init__(self, channels: int, max_groups: int = 8) -> None:

@@ -96,14 +96,14 @@ def _assert_safe(message: str) -> None:
     assert not any(word in message for word in ("<", " at 0x", "PIL", "Pillow", "turbo", "Traceback", ".py", "b'"))
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=800)
 @given(_damaged_files())
 def test_damaged_files(data: bytes) -> None:
     """A mutated or truncated file ends well, without a warning."""
     _assert_crop_or_image_error(data)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.sampled_from([b"", b"\xff\xd8\xff", PNG_SIGNATURE, b"GIF89a", b"GIF87a", b"RIFF\x40\0\0\0WEBPVP8X", b"BM"]),
     st.binary(max_size=200),

@@ -406,7 +406,7 @@ def test_says_before_any_load_that_time_and_rate_are_too_little() -> None:
         Search(_queue(100), _OBJECTIVE, SearchSettings(first_rate=2))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(edge=st.floats(10, 5000), first=st.floats(10, 500), resolution=st.floats(1.02, 1.3))
 def test_a_hard_edge_is_found_within_the_resolution(edge: float, first: float, resolution: float) -> None:
     """Wherever a server's limit is and wherever the search begins, the answer is the limit, to the resolution."""

@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-SMALL = ["--width", "0.1", "--sizes", "32", "--batch-size", "8", "--learning-rate", "0.01", "--average-decay", "0.5"]
+SMALL = [
+    "--device",
+    "cpu",
+    "--width",
+    "0.1",
+    "--sizes",
+    "32",
+    "--batch-size",
+    "8",
+    "--learning-rate",
+    "0.01",
+    "--average-decay",
+    "0.5",
+]
 
 
 def options(data: Path, output: Path, *more: str) -> list[str]:

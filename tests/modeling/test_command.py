@@ -16,6 +16,7 @@ from modeling.command import USAGE_ERROR, InputError, run
         (InputError("no such data"), "program: no such data\n"),
         (FileNotFoundError(2, "No such file", "absent"), "program: [Errno 2] No such file: 'absent'\n"),
         (MemoryError(), "program: this takes more memory than there is\n"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried"), "program: this takes more memory than there is\n"),
     ],
 )
 def test_one_line(error: Exception, line: str, capsys: pytest.CaptureFixture[str]) -> None:

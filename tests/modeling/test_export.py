@@ -74,6 +74,20 @@ def test_differing_module_is_noticed(tmp_path: Path, facts: ModelFacts, trained:
         largest_difference(Servable(network, facts), module, form, facts.size, [1, 2], Precision.FP32.tolerance)
 
 
+def test_a_module_that_ignores_its_input_is_noticed(facts: ModelFacts, trained: Trained) -> None:
+    """Of many classes each is unlikely: what says the same of all is not near the network, in bfloat16 either."""
+    facts = replace(facts, classes=tuple(map(str, range(1000))))
+    network = trained(facts)
+
+    def ignorant(images: torch.Tensor) -> torch.Tensor:
+        return torch.full((len(images), 1000), 1e-3)
+
+    with pytest.raises(ExportError, match="differs from the network by"):
+        largest_difference(
+            Servable(network, facts), ignorant, InputForm.UINT8, facts.size, [1], Precision.BF16.tolerance
+        )
+
+
 def test_failed_check_leaves_nothing(tmp_path: Path, facts: ModelFacts, trained: Trained) -> None:
     """A network whose module cannot be right, here for a weight that is not a number, leaves no file and no folder."""
     network = trained(facts)

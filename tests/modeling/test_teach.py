@@ -18,7 +18,7 @@ from tests.modeling.marks import NEEDS_A_GPU
 if TYPE_CHECKING:
     from pathlib import Path
 
-SMALL = ["--size", "12", "--width", "0.1"]
+SMALL = ["--device", "cpu", "--size", "12", "--width", "0.1"]
 
 
 def options(data: Path, output: Path, *more: str) -> list[str]:
@@ -109,4 +109,4 @@ def test_another_run(coloured_folder: Path, tmp_path: Path, capsys: pytest.Captu
     assert main(once) == 2
     assert "holds a run already" in capsys.readouterr().err
     assert main([*once, "--seed", "1", "--resume"]) == 2
-    assert "other settings (seed: 0 then, 1 now)" in capsys.readouterr().err
+    assert "seed: 0 then, 1 now" in capsys.readouterr().err

@@ -172,8 +172,23 @@ def test_renamed_classes(coloured_folder: Path, tmp_path: Path, capsys: pytest.C
     assert "other settings (classes: " in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("setting", ["data", "test_data"])
+def test_other_images(coloured_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], setting: str) -> None:
+    """A run does not go on with other images of the same number and classes, to train or to test with."""
+    data = tmp_path / "images"
+    shutil.copytree(coloured_folder, data)
+    run = options(coloured_folder, tmp_path / "run", "--epochs", "1", "--test-data", str(coloured_folder))
+    run[run.index("--" + setting.replace("_", "-")) + 1] = str(data)
+    assert main(run) == 0
+    with next((data / "blue").iterdir()).open("ab") as image:
+        image.write(b"\0")
+
+    assert main([*run, "--resume"]) == 2
+    assert f"other settings ({setting}: " in capsys.readouterr().err
+
+
 def test_finished_or_other_run(coloured_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A folder that holds a run is not overwritten, and a finished run is not resumed."""
+    """A folder that holds a run, or only its model, is not overwritten, and a finished run is not resumed."""
     once = options(coloured_folder, tmp_path, "--epochs", "1")
     assert main(once) == 0
 
@@ -181,3 +196,6 @@ def test_finished_or_other_run(coloured_folder: Path, tmp_path: Path, capsys: py
     assert "holds a run already" in capsys.readouterr().err
     assert main([*once, "--resume"]) == 2
     assert "is finished" in capsys.readouterr().err
+    (tmp_path / "run.pth").unlink()
+    assert main(once) == 2
+    assert "holds a model already" in capsys.readouterr().err

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from modeling.checkpoint import load_checkpoint, load_state_file
@@ -40,7 +40,6 @@ def test_any_file(read: Callable[[Path], object], magic: bytes, rest: bytes) -> 
             read(Path(file.name))
 
 
-@settings(deadline=None)  # the first network that PyTorch builds takes a second
 @given(name=FIELDS, value=JSON)
 def test_any_facts(name: str, value: object) -> None:
     """Facts of which one has any content are refused, or as good as others: a network can be built of them."""

@@ -111,6 +111,19 @@ def test_labels_must_match(tmp_path: Path) -> None:
         load_weights(str(path), ("a", "b"))
 
 
+@pytest.mark.parametrize("labels", [None, tuple(map(str, range(1000)))])
+def test_names_that_are_only_likely(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, labels: tuple[str, ...] | None
+) -> None:
+    """A thousand classes without names are taken for ImageNet's, and that is told."""
+    path = tmp_path / "weights.pth"
+    torch.save(MobileNetV2().state_dict(), path)
+
+    assert load_weights(str(path), labels)[1].classes == (labels or read_labels(IMAGENET_LABELS_FILE))
+    told = [f"{path} does not name its classes, which are taken for ImageNet's: --labels FILE names others"]
+    assert caplog.messages == ([] if labels else told)
+
+
 def test_weights_of_another_network(tmp_path: Path) -> None:
     """Weights of something else are refused."""
     torch.save({"weight": torch.ones(1)}, tmp_path / "weights.pth")

@@ -107,7 +107,7 @@ def _frequent_switches() -> Iterator[None]:
     sys.setswitchinterval(interval)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     requests=_requests(),
     instances=st.integers(1, 3),

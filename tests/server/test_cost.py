@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from server.cost import CostModel
@@ -74,7 +74,6 @@ def test_one_stall_is_not_a_trend() -> None:
         assert cost.seconds(1) == pytest.approx(1.0, rel=0.06)
 
 
-@settings(deadline=None)
 @given(
     base=st.lists(st.floats(0, 1e3), min_size=1, max_size=8),
     executions=st.lists(st.tuples(st.integers(1, 8), st.floats(0, 1e6)), max_size=50),

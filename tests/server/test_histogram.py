@@ -4,7 +4,7 @@ import time
 from itertools import accumulate
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from server.histogram import LATENCY_EDGES, STAGE_EDGES, Histogram
@@ -35,7 +35,6 @@ def test_one_call_can_count_many() -> None:
     assert histogram.sum == 15
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0, 20)))
 def test_counts_are_what_counting_gives(values: list[float]) -> None:
     """The counts up to an edge are the number of values up to it."""

@@ -344,7 +344,7 @@ def test_an_override_that_cannot_be_served_is_an_error(directory: Path, text: st
     assert len(str(raised.value)) < 1000
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     text=st.text(max_size=60)
     | st.lists(st.sampled_from([*"{}[]:,<>\"'#-", "input", "name", "dims", "1", " ", "\n"])).map("".join)

@@ -4,7 +4,7 @@ import math
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from server.errors import DeadlineUnreachable, QueueFull
@@ -197,7 +197,6 @@ _ROWS = st.lists(st.integers(1, 8), min_size=1, max_size=40)
 _COSTS = st.lists(st.floats(0.001, 10.0), min_size=8, max_size=8)
 
 
-@settings(deadline=None)
 @given(rows=_ROWS, instances=st.integers(1, 5), costs=_COSTS, merge=st.booleans(), left=st.sets(st.integers(0, 39)))
 def test_batches_keep_the_order_and_the_limits(
     *, rows: list[int], instances: int, costs: list[float], merge: bool, left: set[int]
@@ -222,7 +221,6 @@ def test_batches_keep_the_order_and_the_limits(
     assert queue._waiting_rows == 0
 
 
-@settings(deadline=None)
 @given(requests=st.integers(1, 40), instances=st.integers(1, 5))
 def test_no_idle_instance_goes_away_empty(requests: int, instances: int) -> None:
     """Of requests of one row each idle instance gets a fair share: as many as the others, or one more or less."""
@@ -234,7 +232,6 @@ def test_no_idle_instance_goes_away_empty(requests: int, instances: int) -> None
     assert max(sizes) - min(sizes) <= 1
 
 
-@settings(deadline=None)
 @given(rows=_ROWS, deadlines=st.lists(st.floats(0, 12) | st.just(math.inf), min_size=40, max_size=40), costs=_COSTS)
 def test_company_makes_nobody_late(rows: list[int], deadlines: list[float], costs: list[float]) -> None:
     """Nobody is late in a batch who, by the estimates, would have been in time in one of a single row."""

@@ -62,7 +62,7 @@ def distance(found: Tensor, expected: Tensor) -> float:
     autocast=st.booleans(),
     seed=st.integers(0, 1000),
 )
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_blocks(
     block: str,
     images: int,

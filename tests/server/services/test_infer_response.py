@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tritonclient.grpc import InferResult, service_pb2
 
@@ -145,7 +145,6 @@ def _respond_open(directory: Path, scores: NDArray[Any], *, batches: bool) -> An
     return build_infer_response(service_pb2.ModelInferRequest(), inference, (scores,), model)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.floats(allow_nan=False, width=32), min_size=1, max_size=30).map(np.float32)
     | st.lists(st.integers(0, 3), min_size=1, max_size=30).map(np.uint8),

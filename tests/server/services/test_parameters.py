@@ -190,7 +190,7 @@ def _strtol(text: str) -> int | None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="compares with the C library")
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     st.text(st.sampled_from("0123456789+-x. \t\n\v\f\r\u00a0\u0665"), min_size=1, max_size=60) | st.integers().map(str)
 )

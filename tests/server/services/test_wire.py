@@ -94,21 +94,19 @@ def _without_raw(request: Any) -> Any:
     return copy.SerializeToString(deterministic=True)
 
 
-@settings(deadline=None)
 @given(_MESSAGES)
 def test_every_message_is_read_as_protobuf_reads_it(message: bytes) -> None:
     """The header and the tensors are those of protobuf's own parser."""
     _check_against_protobuf(message)
 
 
-@settings(deadline=None)
 @given(st.lists(_MESSAGES | _UNKNOWN, max_size=5).map(b"".join))
 def test_unknown_fields_and_concatenated_messages_are_read_as_protobuf_reads_them(message: bytes) -> None:
     """Later fields replace or extend earlier ones, in any order, and unknown ones do no harm."""
     _check_against_protobuf(message)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     message=_MESSAGES,
     cut=st.integers(0, 400),
@@ -125,7 +123,7 @@ def test_damaged_messages_are_read_as_protobuf_reads_them(
     _check_against_protobuf(bytes(damaged))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.binary(max_size=60))
 def test_noise_is_read_as_protobuf_reads_it(message: bytes) -> None:
     """Bytes that were never a message are an error, or what protobuf takes them for."""
@@ -190,7 +188,6 @@ def test_odd_fields_do_not_hide_millions_of_others(odd: bytes, parse: Callable[[
         parse(odd + b"\x2a\x00" * 1_000_000)
 
 
-@settings(deadline=None)
 @given(
     request=st.builds(
         classifier_pb2.ClassifyRequest, images=st.lists(st.binary(max_size=200), max_size=5), top_k=st.integers(0, 9)
