@@ -22,8 +22,9 @@ KEEPING_PAGES := $(if $(ALLOCATOR),LD_PRELOAD=$(ALLOCATOR)$(LD_PRELOAD:%=:%))
 
 # The default model; it is made from the weights in modeling/weights.
 MODEL := model_repository/ca_mobilenetv2/1/model.pt
-$(MODEL): $(READY) $(wildcard modeling/weights/*.safetensors)
+$(MODEL): $(wildcard modeling/weights/*.safetensors) | $(READY)
 	$(BIN)/python -m modeling.export --weights bundled --model-repository model_repository
+	@touch $@
 
 demo: $(MODEL)  ## serve, classify real photographs, offer some load, print labels and percentiles
 	$(BIN)/python -m loadtest.demo --model ca_mobilenetv2

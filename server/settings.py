@@ -145,7 +145,7 @@ def _add_option(
         parser.add_argument(option, metavar="NAME", help=text, **metadata)  # argparse would add to a default
     else:
         choices = metadata.get("choices")
-        if value is not None and choices and value not in choices:
+        if value is not None and choices and (value := value.lower()) not in choices:
             parser.error(
                 f"COORDSERVE_{name.upper()} must be one of {', '.join(choices)}"
             )  # argparse checks no defaults

@@ -45,7 +45,7 @@ def draw(panel: Panel) -> _Drawn:
 
 
 def _description(panel: Panel) -> str:
-    lacking = {"python": "Triton only.", "triton": "This server only; Triton does not tell."}
+    lacking = {"python": "Triton only.", "triton": "This server; Triton does not tell, or only in its newest versions."}
     only = "" if len(panel.servers) > 1 else " " + lacking["python" if "triton" in panel.servers else "triton"]
     return panel.description + only
 

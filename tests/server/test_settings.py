@@ -59,6 +59,11 @@ def test_the_command_line_wins_over_the_environment(name: str, text: str, value:
     assert getattr(_read(option, other, **{variable: text}), name) == getattr(Settings(), name)
 
 
+def test_a_choice_in_a_variable_may_be_in_capitals() -> None:
+    """Shells often have LOG_LEVEL=INFO."""
+    assert _read(LOG_LEVEL="INFO").log_level == "info"
+
+
 def test_every_field_is_an_option(capsys: pytest.CaptureFixture[str]) -> None:
     """--help shows each of them, and exits with 0."""
     with pytest.raises(SystemExit) as raised:

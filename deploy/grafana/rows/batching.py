@@ -26,7 +26,7 @@ BATCHING = Row(
         ),
         Panel(
             "Expected wait",
-            "The rows that wait, at the rate of the moment: what a request that comes now has before it.",
+            "Requests that wait, over those answered in a second: what a request that comes now has before it.",
             "s",
             (
                 Query(

@@ -77,9 +77,16 @@ OBJECTIVES = Row(
         ),
         Panel(
             "Models ready",
-            "Whether each model takes requests; one that failed to load or lost an instance does not.",
+            "Whether each model takes requests, by any of its versions; one that failed to load or lost an instance"
+            " does not.",
             "none",
-            (Query(f"min by (server, model) (coordserve_model_ready{{{MODEL}}})", "{{model}}", PYTHON),),
+            (
+                Query(
+                    f"min by (server, model) (max by (server, instance, model) (coordserve_model_ready{{{MODEL}}}))",
+                    "{{model}}",
+                    PYTHON,
+                ),
+            ),
             kind="stat",
             no_value="no model",
             thresholds=((None, "red"), (1, "green")),
