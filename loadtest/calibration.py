@@ -80,7 +80,12 @@ def null_server(*arguments: str) -> Iterator[str]:
         TargetError: It does not start.
     """
     command = [sys.executable, "-m", "loadtest.null_server", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own
+    with subprocess.Popen(  # noqa: S603 - our own
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # Ctrl-C is for us
+    ) as process:
         try:
             line = process.stdout.readline() if process.stdout else ""
             if not (match := re.search(r"listening: gRPC on ([^,\s]+)", line)):

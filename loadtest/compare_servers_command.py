@@ -96,7 +96,10 @@ def _shares(arguments: argparse.Namespace, repository: Path) -> tuple[float, ...
 
     for name in COMMANDS:
         print(f"\npeak of {name}", flush=True)
+        found = len(peaks)
         _measure(name, repository, _with(arguments, output=None), peak)
+        if len(peaks) == found:
+            raise _Stopped("interrupted before both peaks were known")
     return tuple(float(f"{share * min(peaks):.2g}") for share in PEAK_SHARES)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -94,6 +94,7 @@ def compare(first: Sequence[Results], second: Sequence[Results]) -> list[Compare
     """
     if len(first) != len(second):
         raise ValueError(f"{len(first)} rounds cannot be paired with {len(second)}")
+    _check_alike([each.summary for each in (*first, *second)])
     compared = [*_carried(first, second), *_levels(first, second)]
     if not compared:
         raise ValueError("they have no load in common: offer both the same --rate, or let both search")
@@ -102,6 +103,14 @@ def compare(first: Sequence[Results], second: Sequence[Results]) -> list[Compare
     return [
         replace(each, claimed=next(claims) and not each.favours_failure) if each.ratio else each for each in compared
     ]
+
+
+def _check_alike(summaries: Sequence[dict[str, Any]]) -> None:
+    """Raise ValueError where rounds were asked different questions, so that their answers say nothing of a server."""
+    for key in ("scenario", "objective"):
+        different = next((each[key] for each in summaries if each[key] != summaries[0][key]), None)
+        if different is not None:
+            raise ValueError(f"they differ in their {key}: {summaries[0][key]} and {different}")
 
 
 def _carried(first: Sequence[Results], second: Sequence[Results]) -> list[Compared]:
@@ -113,8 +122,11 @@ def _carried(first: Sequence[Results], second: Sequence[Results]) -> list[Compar
 
 
 def _carried_rate(search: Results) -> float:
-    """What a search found: 0 where no rate met the objective, NaN where that was not told."""
-    rate = search.summary["findings"].get("rate")
+    """What a search found: 0 where no rate met the objective, NaN where that was not told, or is only a lower bound."""
+    found = search.summary["findings"]
+    if found.get("client_limit") or found.get("out_of_time"):
+        return math.nan
+    rate = found.get("rate")
     return float(rate or (0.0 if search.summary["verdict"] == MISSED else math.nan))
 
 

@@ -53,9 +53,10 @@ def conduct(arguments: argparse.Namespace, scenario: Scenario, make_plan: Callab
         if calibration:
             _check_rate(plan.rate, calibration)
         summary, runs = _run(arguments, scenario, plan, prepared, calibration)
-        print(describe(summary))
         if arguments.output:
             results.write(arguments.output, runs, summary)
+        print(describe(summary))
+        if arguments.output:
             print(f"report: {write_report(arguments.output)}", file=sys.stderr)
     except (TargetError, ValueError, OSError) as error:
         print(f"loadtest: {error}", file=sys.stderr)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from loadtest.report import lateness, memory
+from loadtest.report.numbers import number
 from loadtest.report.sentence import state
 
 _SHOWN = ("p50", "p90", "p95", "p99", "p999", "max")
@@ -85,4 +86,4 @@ def _value(value: Any) -> str:
         return ", ".join(f"{name} {_value(each)}" for name, each in value.items()) or "none"
     if isinstance(value, list):
         return ", ".join(_value(each) for each in value) or "none"
-    return f"{value:.1f}" if isinstance(value, float) else "-" if value is None else str(value)
+    return number(value) if isinstance(value, float) else "-" if value is None else str(value)

@@ -29,7 +29,7 @@ class CpuMeter:
 
     def restart(self) -> None:
         """Count from now on."""
-        self._then, self._before = time.perf_counter(), time.process_time()
+        self._then, self._before = self._start, self._at_start = time.perf_counter(), time.process_time()
         self._share = 0.0
 
     def share(self) -> float:
@@ -39,3 +39,7 @@ class CpuMeter:
             self._share = (used - self._before) / (now - self._then)
             self._then, self._before = now, used
         return self._share
+
+    def mean(self) -> float:
+        """The share of a core that the process has used since it was restarted."""
+        return (time.process_time() - self._at_start) / max(time.perf_counter() - self._start, _LEAST_SECONDS)

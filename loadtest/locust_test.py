@@ -90,7 +90,8 @@ class LocustTest:
         self._target: Target | None = None
         environment.load = None  # what the users send through
         self._cpu = CpuMeter()
-        self._highest_cpu = 0.0
+        self._client_cpu = 0.0  # of the busiest process, over the whole test
+        self._lost: set[str] = set()
         self._was_started = self._is_judged = False
         self._over = Event()
         self._over.set()
@@ -108,8 +109,10 @@ class LocustTest:
         self._was_started = True
         self._over.clear()
         self.ledger = Ledger()
-        self._highest_cpu = 0.0
+        self._client_cpu = 0.0
+        self._lost = set()
         if self._workers:
+            self._workers.restart()
             with contextlib.suppress(TargetError):  # its workers may reach what this process cannot
                 self._target = asked_server(self._environment)
             return
@@ -128,10 +131,10 @@ class LocustTest:
     def stop(self, **_more: Any) -> None:
         """Wait for the last answers, those of workers included."""
         if self._workers:
-            self._workers.stop(self._patience_seconds())
+            self._lost = self._workers.stop(self._patience_seconds())
         if self._load:
             self._load.drain()
-            self.activity()  # until here its CPU time counts
+            self._client_cpu = self._cpu.mean()
             self._load = None
         if self._tell_master:
             self._tell_master()
@@ -143,9 +146,7 @@ class LocustTest:
             return self._workers.activity()
         if not self._load:
             return Activity()
-        activity = Activity(self._cpu.share(), self._load.in_flight)
-        self._highest_cpu = max(self._highest_cpu, activity.cpu)
-        return activity
+        return Activity(self._cpu.share(), self._load.in_flight)
 
     def report(self, data: dict[str, Any], **_more: Any) -> None:
         """Give the master what has ended since the last report."""
@@ -153,8 +154,9 @@ class LocustTest:
 
     def _report(self) -> dict[str, Any]:
         activity = self.activity()
-        rows = self.ledger.take()
-        return {"rows": rows, "kinds": self.kinds, "cpu": activity.cpu, "in_flight": activity.in_flight}
+        mean = self._cpu.mean() if self._load else self._client_cpu
+        report = {"rows": self.ledger.take(), "kinds": self.kinds}
+        return report | {"cpu": activity.cpu, "mean_cpu": mean, "in_flight": activity.in_flight}
 
     def receive(self, client_id: str, data: dict[str, Any], **_more: Any) -> None:
         """Take a worker's report."""
@@ -164,7 +166,7 @@ class LocustTest:
     def _receive(self, report: dict[str, Any]) -> None:
         self.ledger.receive(report["rows"])
         self.kinds = tuple(report["kinds"]) or self.kinds
-        self._highest_cpu = max(self._highest_cpu, report["cpu"])
+        self._client_cpu = max(self._client_cpu, report["mean_cpu"])
 
     def judge(self, **_more: Any) -> None:
         """Let the result decide on the exit code; workers leave that to their master."""
@@ -175,7 +177,7 @@ class LocustTest:
         self._is_judged = True  # Locust may say twice that it quits
         if len(self.ledger):
             environment.process_exit_code = locust_verdict.judge(
-                environment, self.ledger.trace(), self.kinds, self._highest_cpu, self._target
+                environment, self.ledger.trace(), self.kinds, self._client_cpu, self._target, len(self._lost)
             )
         elif self._was_started and environment.process_exit_code is None:
             self._give_up("nothing was sent")

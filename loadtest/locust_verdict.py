@@ -15,7 +15,7 @@ from loadtest.report import write_report
 from loadtest.run import Conditions, Run
 from loadtest.summary import summarize
 from loadtest.trace import due_after
-from loadtest.verdict import EXIT_CODES, INVALID
+from loadtest.verdict import EXIT_CODES, INVALID, MISSED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def judge(
-    environment: Environment, trace: Trace, kinds: Sequence[str], client_cpu: float, target: Target | None
+    environment: Environment, trace: Trace, kinds: Sequence[str], client_cpu: float, target: Target | None, lost: int
 ) -> int:
     """Tell and write the result of a test that sent something; gives the exit code.
 
@@ -35,8 +35,9 @@ def judge(
         environment: Locust's, with the options.
         trace: The requests, the warm-up's included, with the numbers of their kinds.
         kinds: The kinds' names.
-        client_cpu: The highest share of a core that a process has used.
+        client_cpu: The highest share of a core that a process has used, over the test.
         target: The server as it was at the start; None where it was not asked.
+        lost: How many workers have gone, or did not tell their last requests.
     """
     options = environment.parsed_options
     trace = due_after(trace, options.warm_up)
@@ -45,6 +46,9 @@ def judge(
         return EXIT_CODES[INVALID]
     run = _run(trace, kinds, client_cpu, options.seed)
     summary = summarize([run], objective(options), scenario="locust")
+    if lost and summary["verdict"] != MISSED:
+        reason = f"{lost} of the workers went away, or did not tell what became of their last requests"
+        summary |= {"verdict": INVALID, "reasons": [reason, *summary["reasons"]]}
     print(describe(summary))
     if options.output:
         results.write(Path(options.output), [run], summary | describe_environment(target, options))

@@ -28,8 +28,13 @@ class Workers:
         self._runner = runner
         self._receive = receive
         self._activities: dict[str, Activity] = {}
-        self._awaited: set[str] = set()
+        self._finished: set[str] = set()
         runner.register_message(_STOPPED, self._stopped)
+
+    def restart(self) -> None:
+        """A test begins: what was told before does not count."""
+        self._activities.clear()
+        self._finished.clear()
 
     def report(self, client_id: str, report: dict[str, Any]) -> None:
         """Take a worker's report."""
@@ -41,14 +46,18 @@ class Workers:
         found = [self._activities[name] for name in self._present() & self._activities.keys()]
         return Activity(max((each.cpu for each in found), default=0.0), sum(each.in_flight for each in found))
 
-    def stop(self, patience_seconds: float) -> None:
-        """Have them stop and tell all that they know; one that is gone, or takes longer, is not waited for."""
-        self._awaited = self._present()
-        for name in list(self._awaited):
+    def stop(self, patience_seconds: float) -> set[str]:
+        """Have them stop and tell all that they know; gives those that did not.
+
+        One that is gone, or takes longer, is not waited for.
+        """
+        involved = self._present() | self._activities.keys()
+        for name in self._present():
             self._runner.send_message(_STOP, client_id=name)
         with gevent.Timeout(patience_seconds, False):
-            while self._awaited & self._present():
+            while (involved - self._finished) & self._present():
                 gevent.sleep(_POLL_SECONDS)
+        return involved - self._finished
 
     def _present(self) -> set[str]:
         clients = self._runner.clients
@@ -56,7 +65,7 @@ class Workers:
 
     def _stopped(self, msg: Any, **_more: Any) -> None:
         self.report(msg.node_id, msg.data)
-        self._awaited.discard(msg.node_id)
+        self._finished.add(msg.node_id)
 
 
 def obey(runner: WorkerRunner, report: Callable[[], dict[str, Any]]) -> Callable[[], None]:

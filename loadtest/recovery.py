@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _USUAL_LIMIT_SECONDS = 0.1
 _WINDOWS = 10
+_MOST_OF_DEADLINE = 0.99  # gRPC's timers are a little early
 
 
 def findings(run: Run, objective: Objective | None) -> dict[str, Any]:
@@ -42,17 +43,28 @@ def _last(late: NDArray[np.float64], end: float, following: float) -> float:
     return float(felt[-1] - end) if len(felt) else 0.0
 
 
-def rejections(run: Run) -> dict[str, Any]:
-    """What an overloaded server refused, and how long a refused caller waited for that."""
+def rejections(run: Run, deadline_seconds: float) -> dict[str, Any]:
+    """What an overloaded server refused, and how long a refused caller waited for that; and what it said nothing to.
+
+    A call that failed when its deadline had passed was not refused, and one that was dropped was never sent.
+    """
     trace = run.trace
-    refused = ~trace.ok & ~np.isnan(trace.done)
+    failed = ~trace.ok & ~np.isnan(trace.done)
+    timed_out = failed & (trace.done - trace.sent >= _MOST_OF_DEADLINE * deadline_seconds)
+    refused = failed & ~timed_out
     waits = (trace.done - trace.due)[refused]
     return {
         "answered_per_second": float(np.count_nonzero(trace.ok)) / trace.answering_seconds(run.seconds),
-        "refused_share": float(refused.mean()) if len(trace) else 0.0,
-        "refusals": {name: count for name, count in trace.outcome_counts().items() if name != "OK"},
+        "refused_share": _share(refused),
+        "timed_out_share": _share(timed_out),
+        "dropped_share": _share(np.isnan(trace.sent)),
+        "failures": {name: count for name, count in trace.outcome_counts().items() if name != "OK"},
         "refusal_ms": percentiles_ms(waits),
     }
+
+
+def _share(requests: NDArray[np.bool_]) -> float:
+    return float(requests.mean()) if len(requests) else 0.0
 
 
 def drift(run: Run) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import gzip
 import json
 import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,6 @@ from loadtest.trace import OUTCOME, OUTCOMES, Trace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from loadtest.run import Run
 
@@ -59,15 +59,22 @@ def check_writable(directory: Path) -> None:
 
 
 def write(directory: Path, runs: Sequence[Run], summary: dict[str, Any]) -> None:
-    """Write summary.json and requests.csv.gz, replacing what is there; numbers that are not finite are an error."""
-    directory.mkdir(parents=True, exist_ok=True)
-    with gzip.open(directory / REQUESTS, "wt", newline="", encoding="utf-8", compresslevel=4) as file:
-        writer = csv.writer(file)
-        writer.writerow(_COLUMNS)
-        for number, run in enumerate(runs):
-            writer.writerows(_rows(number, run))
+    """Write summary.json and requests.csv.gz, replacing what is there; numbers that are not finite are an error.
+
+    What is there is replaced once both are written: who loses patience before keeps the result before.
+    """
     text = json.dumps(summary, indent=2, allow_nan=False)
-    (directory / SUMMARY).write_text(text + "\n", encoding="utf-8")
+    directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=directory) as folder:
+        requests, told = Path(folder, REQUESTS), Path(folder, SUMMARY)
+        with gzip.open(requests, "wt", newline="", encoding="utf-8", compresslevel=4) as file:
+            writer = csv.writer(file)
+            writer.writerow(_COLUMNS)
+            for number, run in enumerate(runs):
+                writer.writerows(_rows(number, run))
+        told.write_text(text + "\n", encoding="utf-8")
+        for path in (requests, told):
+            path.replace(directory / path.name)
 
 
 def _rows(number: int, run: Run) -> Iterator[tuple[Any, ...]]:
@@ -90,13 +97,16 @@ def read(directory: Path) -> Results:
         ValueError: It is not what `write` wrote.
     """
     summary = json.loads((directory / SUMMARY).read_text(encoding="utf-8"))
-    with gzip.open(directory / REQUESTS, "rt", newline="", encoding="utf-8") as file:
-        reader = csv.reader(file)
-        if tuple(next(reader, ())) != _COLUMNS:
-            raise ValueError(f"{directory / REQUESTS} has other columns than {', '.join(_COLUMNS)}")
-        rows: list[list[list[str]]] = [[] for _ in summary["runs"]]
-        for row in reader:
-            rows[int(row[0])].append(row)
+    rows: list[list[list[str]]] = [[] for _ in summary["runs"]]
+    try:
+        with gzip.open(directory / REQUESTS, "rt", newline="", encoding="utf-8") as file:
+            reader = csv.reader(file)
+            if tuple(next(reader, ())) != _COLUMNS:
+                raise ValueError(f"{directory / REQUESTS} has other columns than {', '.join(_COLUMNS)}")
+            for row in reader:
+                rows[int(row[0])].append(row)
+    except EOFError:
+        raise ValueError(f"{directory / REQUESTS} has no end") from None
     return Results(summary, tuple(_requests(each) for each in rows))
 
 

@@ -97,6 +97,12 @@ def _scheduled(name: str) -> Callable[[Session, Plan], Findings]:
     return run
 
 
+def _mixed_models(session: Session, plan: Plan) -> Findings:
+    if len(session.target.models) < 2:  # noqa: PLR2004 - as it says
+        raise ValueError("mixed-models needs several models: --model A --model B")
+    return _scheduled("poisson")(session, plan)
+
+
 def _replay(session: Session, plan: Plan) -> Findings:
     due = schedule.replay([] if plan.instants is None else plan.instants.tolist(), plan.rate)
     seconds = float(due[-1]) + 1e-9
@@ -156,7 +162,7 @@ def _overload(session: Session, plan: Plan) -> Findings:
     rate = _OVERLOAD * peak
     due = schedule.poisson(rate, plan.seconds, plan.seed)
     run = session.open_loop(due, plan.seconds, label=f"{_OVERLOAD:g} times the peak", rate=rate, seed=plan.seed)
-    return {"peak_rate": peak, **recovery.rejections(run)}
+    return {"peak_rate": peak, **recovery.rejections(run, session.deadline_seconds)}
 
 
 def _soak(session: Session, plan: Plan) -> Findings:
@@ -237,7 +243,7 @@ SCENARIOS = {
     "overload": Scenario("1.5 times the peak: what it still answers, and how fast it refuses", _overload, rate=None),
     "soak": Scenario("a rate for long: does it drift, and does the server's memory grow (--metrics-url)", _soak),
     "mixed-batches": Scenario("requests of 1, 2, 4 and 8 images", _scheduled("poisson"), batch_sizes=(1, 2, 4, 8)),
-    "mixed-models": Scenario("several models at once (--model A --model B)", _scheduled("poisson")),
+    "mixed-models": Scenario("several models at once (--model A --model B)", _mixed_models),
     "bad-input": Scenario("a tenth of the requests is bad input", _scheduled("poisson"), bad_share=0.1),
     "reload": Scenario("the model is loaded again and again meanwhile", _reload),
     "verify": Scenario("every answer is held against the answer at rest", _verify, compare_every=1),

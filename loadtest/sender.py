@@ -9,6 +9,7 @@ Versus Closed: A Cautionary Tale" (NSDI 2006), tell how far apart the two lie.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import signal
@@ -118,7 +119,9 @@ class _Sender:
             if not self._stopped.is_set():
                 self._connection.send(None)
             while order := await inbox.get():
-                self._connection.send(await self._carry_out(order))
+                report = await self._carry_out(order)
+                with contextlib.suppress(OSError):  # nobody may be there to hear it
+                    self._connection.send(report)
 
     def _receive(self, inbox: asyncio.Queue[Order | None]) -> None:
         """An order is for the inbox, `None` ends the run that is under way, and a closed connection ends all."""
@@ -213,7 +216,9 @@ class _Rows:
         index = number % len(settings.messages)
         message = settings.messages[index]
         self._message[number] = index
-        compare = bool(settings.compare_every) and number % settings.compare_every == 0
+        # In the next round through the messages, others of them.
+        turn = number + number // len(settings.messages)
+        compare = bool(settings.compare_every) and turn % settings.compare_every == 0
         outcome = "CANCELLED"
         self._sent[number] = time.perf_counter() - self._start
         try:

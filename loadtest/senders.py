@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import multiprocessing.connection
+import signal
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -16,7 +17,7 @@ from loadtest.target import TargetError
 from loadtest.trace import DROPPED, OUTCOME, PENDING, read_rows, shared_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from multiprocessing.connection import Connection
     from types import TracebackType
     from typing import Self
@@ -31,11 +32,16 @@ _START_SECONDS = 30.0
 _LEAD_SECONDS = 0.05  # from the order to the start of a run, so that every process is there in time
 _LOOK_SECONDS = 0.5
 _LOOKING_SHARE = 0.02  # of a core at most: a look costs the more, the longer the run
-_MOST_CLOSED_RATE = 10_000  # requests a second for which a closed loop has room
+# Requests a second for which a closed loop has room, of each process and of each caller: more than they can send.
+_MOST_OF_PROCESS, _MOST_OF_CALLER = 20_000, 10_000
 
 Watch: TypeAlias = "Callable[[NDArray[np.void], float], bool]"
 """Called with the rows and the seconds since the start, twice a second or, where it takes long, more rarely; False
 stops the run."""
+
+
+def _never() -> bool:
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,8 @@ class Sent:
 class Senders:
     """Processes that send; use as a context manager.
 
+    `stopped()` is asked twice a second, and ends a run when it is true.
+
     Attributes:
         pids: Theirs.
 
@@ -62,7 +70,8 @@ class Senders:
         TargetError: The server cannot be reached, or a process died.
     """
 
-    def __init__(self, settings: SenderSettings, processes: int = 1) -> None:
+    def __init__(self, settings: SenderSettings, processes: int = 1, stopped: Callable[[], bool] = _never) -> None:
+        self._stopped = stopped
         share = replace(settings, most_in_flight=max(1, settings.most_in_flight // processes))
         self.pids: list[int] = []
         self._stack = contextlib.ExitStack()
@@ -92,7 +101,8 @@ class Senders:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=sender.main, args=(settings, theirs), daemon=True)
-        process.start()
+        with _without_ctrl_c():  # which a process would answer with a trace until it has begun to ignore it
+            process.start()
         self.pids += [process.pid] if process.pid is not None else []
         theirs.close()
         self._stack.callback(process.join)
@@ -108,8 +118,12 @@ class Senders:
     def closed_loop(self, callers: int, seconds: float, watch: Watch) -> Sent:
         """Let `callers` send for `seconds`, each its next request when its last one has ended."""
         every = min(callers, len(self._connections))
-        with shared_rows(int(seconds * _MOST_CLOSED_RATE) + callers) as (rows, file):
-            return self._run(rows, sender.Order(file, len(rows), 0, every, 0.0, seconds, callers), watch)
+        most = min(_MOST_OF_PROCESS * every, _MOST_OF_CALLER * callers)
+        with shared_rows(int(seconds * most) + callers) as (rows, file):
+            sent = self._run(rows, sender.Order(file, len(rows), 0, every, 0.0, seconds, callers), watch)
+            if len(sent.trace) == len(rows):
+                raise TargetError(f"answers come faster than the {most} a second for which there is room")
+            return sent
 
     def _run(self, rows: NDArray[np.void], order: Order, watch: Watch) -> Sent:
         start = time.perf_counter() + _LEAD_SECONDS
@@ -136,19 +150,31 @@ class Senders:
     ) -> tuple[list[Report], float | None]:
         """Each sender's report, and when the run was stopped if it was."""
         reports: list[Report] = []
-        waiting, cut, look_seconds = list(connections), None, _LOOK_SECONDS
+        waiting, cut, next_look = list(connections), None, 0.0
         while waiting:
-            ready = multiprocessing.connection.wait(waiting, look_seconds)
+            ready = multiprocessing.connection.wait(waiting, _LOOK_SECONDS)
             reports += [_receive(connection) for connection in waiting if connection in ready]
             waiting = [connection for connection in waiting if connection not in ready]
-            elapsed = time.perf_counter() - start
-            if not watch(rows, elapsed) and cut is None:
+            elapsed, goes_on = time.perf_counter() - start, True
+            if elapsed >= next_look or not waiting:
+                goes_on = watch(rows, elapsed)
+                looked = time.perf_counter() - start
+                next_look = looked + max(_LOOK_SECONDS, (looked - elapsed) / _LOOKING_SHARE)
+            if cut is None and (self._stopped() or not goes_on):
                 cut = elapsed
                 for connection in waiting:
                     connection.send(None)
-            looked_seconds = time.perf_counter() - start - elapsed
-            look_seconds = max(_LOOK_SECONDS, looked_seconds / _LOOKING_SHARE)
         return reports, cut
+
+
+@contextlib.contextmanager
+def _without_ctrl_c() -> Iterator[None]:
+    """Hold back SIGINT, from this thread and from the processes that it starts, which never get it then."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _receive(connection: Connection) -> Any:

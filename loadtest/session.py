@@ -91,7 +91,8 @@ class Session:
                 compare_every=options.compare_every,
                 cpus=options.cpus,
             )
-            self._senders = stack.enter_context(Senders(settings, options.processes))
+            senders = Senders(settings, options.processes, stopped=lambda: self._interrupted)
+            self._senders = stack.enter_context(senders)
             self._channel = stack.enter_context(grpc.insecure_channel(self.target.url, options=CHANNEL_OPTIONS))
             for number in (signal.SIGINT, signal.SIGTERM):
                 stack.callback(signal.signal, number, signal.signal(number, self._interrupt))
@@ -105,6 +106,11 @@ class Session:
 
     def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
         self._interrupted = True
+
+    @property
+    def deadline_seconds(self) -> float:
+        """Of each call."""
+        return self._options.deadline_seconds
 
     @property
     def most_rate(self) -> float:
@@ -234,7 +240,7 @@ class Session:
                 )
                 for observer in self._observers:
                     observer(progress)
-            return not self._interrupted
+            return True
 
         return watch
 

@@ -50,7 +50,7 @@ class Condition:
 
 def conditions(run: Run, objective: Objective | None) -> tuple[Condition, ...]:
     """Every condition that the run has to hold, each with what was found."""
-    return tuple(_conditions(run, objective.limit_seconds if objective else _USUAL_LIMIT_SECONDS))
+    return tuple(_conditions(run, objective))
 
 
 def doubts(run: Run, objective: Objective | None) -> list[str]:
@@ -72,19 +72,24 @@ def _missed_when_sent(run: Run, objective: Objective) -> bool:
 
 
 def _behind_a_standstill(trace: Trace, limit_seconds: float) -> NDArray[np.bool_]:
-    """Which requests left very late, [N], or while one of those had not been answered yet."""
-    very_late = trace.sent - trace.due > _STANDSTILL_SHARE * limit_seconds
-    order = np.argsort(trace.sent)  # what was never sent comes last
-    answered = np.where(very_late, np.nan_to_num(trace.done, nan=np.inf), -np.inf)[order]
+    """Which requests' turn came very late, [N], or while one of those that left had not been answered yet."""
+    dropped = np.isnan(trace.sent)
+    # Requests have their turn in order: what was dropped had it when the one before left.
+    turn = np.where(dropped, np.fmax.accumulate(trace.sent), trace.sent)
+    very_late = turn - trace.due > max(_LEAST_LAG_SECONDS, _STANDSTILL_SHARE * limit_seconds)
+    order = np.argsort(turn, kind="stable")
+    answered = np.where(very_late & ~dropped, np.nan_to_num(trace.done, nan=np.inf), -np.inf)[order]
     behind = np.empty(len(trace), bool)
-    behind[order] = trace.sent[order] < np.maximum.accumulate(answered)
+    behind[order] = turn[order] < np.maximum.accumulate(answered)
     return behind | very_late
 
 
-def _conditions(run: Run, limit_seconds: float) -> Iterator[Condition]:
+def _conditions(run: Run, objective: Objective | None) -> Iterator[Condition]:
     client = run.conditions
     if run.rate is not None:
-        yield from _open_loop_conditions(run, run.rate, limit_seconds)
+        yield from _open_loop_conditions(run, run.rate, objective.limit_seconds if objective else _USUAL_LIMIT_SECONDS)
+    if run.rate is not None and objective:
+        yield _standstill_condition(run.trace, objective)
     yield Condition(
         "client CPU",
         client.client_cpu <= MOST_CPU,
@@ -111,6 +116,19 @@ def _conditions(run: Run, limit_seconds: float) -> Iterator[Condition]:
             client.clock_drift <= _MOST_CLOCK_DRIFT,
             f"wall clock and steady clock differ by {client.clock_drift:.3%} of the run; at most 0.1 %",
         )
+
+
+def _standstill_condition(trace: Trace, objective: Objective) -> Condition:
+    """That the client has not spent what the objective allows the server to be late."""
+    behind = _behind_a_standstill(trace, objective.limit_seconds)
+    others = trace.select(~behind)
+    blameless = objective.observed_met(trace) or not (len(others) and objective.observed_met(others))
+    return Condition(
+        "client standstill",
+        blameless,
+        f"{np.count_nonzero(behind)} requests left very late, or had to wait for those, since the client stood still; "
+        f"{'the verdict would be the same' if blameless else 'the objective is met'} without them",
+    )
 
 
 def _open_loop_conditions(run: Run, rate: float, limit_seconds: float) -> Iterator[Condition]:

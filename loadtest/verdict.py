@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from loadtest.early_stopping import Decision, requests_needed
-from loadtest.trace import NOT_REFUSED, OUTCOME, WRONG_ANSWER
+from loadtest.trace import NOT_REFUSED, OUTCOME, REFUSED_OTHERWISE, WRONG_ANSWER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -67,7 +67,7 @@ def _count(trace: Trace, outcome: str) -> int:
 
 def _wrong_answers(good: Trace, bad: Trace) -> list[str]:
     wrong = _count(good, WRONG_ANSWER)
-    taken = int(np.count_nonzero(~bad.ok))
+    taken = _count(bad, NOT_REFUSED) + _count(bad, REFUSED_OTHERWISE)
     reasons = []
     if wrong:
         reasons.append(f"{wrong} of {len(good)} answers are not those that the server gave at rest")

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from loadtest.answers import Answer
 
 
@@ -51,8 +49,3 @@ class Workload:
     def kinds(self) -> tuple[str, ...]:
         """The name of each message's kind."""
         return tuple(message.kind for message in self.messages)
-
-
-def single(bodies: Sequence[bytes], method: str) -> Workload:
-    """Messages of one kind with one image each."""
-    return Workload(tuple(Message(body, method) for body in bodies))

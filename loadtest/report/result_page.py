@@ -106,7 +106,7 @@ def _charts(results: Results) -> Markup:
         timeline(trace, run["seconds"], objective),
         memory.chart(summary["findings"]),
         time_chart(carried(levels, objective) or [headline], unit),
-        batch_chart(headline),
+        batch_chart(headline, unit),
         lag(trace) if run["rate"] is not None else None,
     )
 

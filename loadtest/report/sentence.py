@@ -203,9 +203,11 @@ def _overload(summary: dict[str, Any]) -> str:
         return _seen(summary)
     refusal = found["refusal_ms"]["p99"]
     fast = f", 99 % of the refusals within {milliseconds(refusal)}" if refusal is not None else ""
+    silent = {"timed_out_share": "got no answer by their deadline", "dropped_share": "found too many under way"}
+    others = "".join(f"; {share(found[key])} {what}" for key, what in silent.items() if found.get(key))
     return (
         f"offered {number(summary['offered_rate'])} requests/s, it still answers "
-        f"{number(found['answered_per_second'])}/s and refuses {share(found['refused_share'])}{fast}"
+        f"{number(found['answered_per_second'])}/s and refuses {share(found['refused_share'])}{fast}{others}"
     )
 
 

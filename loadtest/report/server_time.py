@@ -81,7 +81,7 @@ def time_chart(levels: Sequence[Level], unit: str) -> Markup | None:
     )
 
 
-def batch_chart(level: Level) -> Markup | None:
+def batch_chart(level: Level, unit: str) -> Markup | None:
     """How many of the images were computed in batches of each size; None where the server does not tell."""
     images: dict[int, int] = {}
     for run in level.runs:
@@ -99,7 +99,7 @@ def batch_chart(level: Level) -> Markup | None:
         part = images.get(size, 0) / total
         text = f"batches of {size}: {share(part)} of the images"
         plot.bar(place + 0.5 - _BAR, place + 0.5 + _BAR, 0.0, 100 * part, "compute", text)
-    return plot.figure("Batch sizes", f"At {number(level.load)} requests/s.")
+    return plot.figure("Batch sizes", f"At {number(level.load)} {unit}.")
 
 
 def _places(names: Sequence[str], title: str) -> Axis:

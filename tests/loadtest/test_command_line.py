@@ -213,7 +213,9 @@ def test_several_models_are_mixed(
     with start_server(tmp_path / "models", "--lame-duck-seconds", "0") as server:
         plan = ("--url", server.grpc_address, "--model", "one", "--model", "two", *QUICK)
         finished = loadtest("mixed-models", *plan, "--output", str(tmp_path))
+        alone = loadtest("mixed-models", "--url", server.grpc_address, "--model", "one", *QUICK)
 
+    assert (alone.returncode, alone.stderr.splitlines()[-1][:36]) == (2, "loadtest: mixed-models needs several")
     assert finished.returncode in (0, 3), finished.stderr
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert set(summary["runs"][0]["kinds"]) == {"one x1", "two x1"}

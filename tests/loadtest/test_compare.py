@@ -189,7 +189,22 @@ def test_searches_are_compared_by_what_is_carried(tmp_path: Path) -> None:
     assert finished.stdout.startswith("two's rate that is carried is 1.2 times that of one")
 
 
-@pytest.mark.parametrize("case", ["nothing", "rounds", "loads"])
+@pytest.mark.parametrize("bound", [{"client_limit": {"rate": 90.0, "reason": "busy"}}, {"out_of_time": True}])
+def test_a_search_that_found_a_lower_bound_is_not_compared(tmp_path: Path, bound: dict[str, object]) -> None:
+    """What the client could not send, or had no time for, the server may well carry."""
+    for name in ("one", "two"):
+        for number, rate in enumerate((80.0, 85.0, 82.0)):
+            findings = {"rate": rate, "missed_rate": None, "probed": [], **(bound if name == "two" else {})}
+            found = runs(10, 1, rates=(rate,))
+            summary = summarize(found, Objective(1.0), scenario="search", findings=findings)
+            results.write(tmp_path / name / str(number), found, summary)
+
+    assert compare(tmp_path / "one", tmp_path / "two", "--output", tmp_path / "report").returncode == 3
+    [carried, *_] = json.loads((tmp_path / "report" / "comparison.json").read_text())["compared"]
+    assert (carried["metric"], carried["left_out"], carried["ratio"]) == ("rate that is carried", 3, None)
+
+
+@pytest.mark.parametrize("case", ["nothing", "rounds", "loads", "objectives"])
 def test_what_cannot_be_compared_is_told_in_a_line(case: str, tmp_path: Path) -> None:
     """Status 2, and why."""
     first = series(tmp_path / "one", 10, rounds=2)
@@ -197,9 +212,13 @@ def test_what_cannot_be_compared_is_told_in_a_line(case: str, tmp_path: Path) ->
         second, text = series(tmp_path / "two", 10, rounds=3), "2 rounds cannot be paired with 3"
     elif case == "loads":
         second, text = series(tmp_path / "two", 10, rounds=2, rates=(7.0,)), "no load in common"  # type: ignore[arg-type]
+    elif case == "objectives":
+        second, text = tmp_path / "two", "they differ in their objective"
+        for number in range(2):
+            found = runs(10, number)
+            results.write(second / f"round-{number}", found, summarize(found, Objective(2.0)))
     else:
-        second, text = tmp_path, "there is no result"
-        second = tmp_path / "empty"
+        second, text = tmp_path / "empty", "there is no result"
     finished = compare(first, second)
 
     assert finished.returncode == 2

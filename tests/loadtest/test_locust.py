@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import grpc
+import psutil
 import pytest
 from PIL import Image
 
@@ -203,6 +204,25 @@ def test_what_is_under_way_when_it_is_told_to_end_is_counted(workers: int, tmp_p
         answered = _answered(url)
 
     assert summary(tmp_path)["requests"] == answered - 1
+
+
+def test_a_worker_that_dies_is_missed(tmp_path: Path, images: str) -> None:
+    """What it had under way nobody knows: the others' answers alone are no verdict."""
+    command = _command("--headless", "--users", "20", "--spawn-rate", "20", "--run-time", "6s", "--warm-up", "0")
+    command += ["--images", images, "--output", str(tmp_path), *_workers(2)]
+    with (
+        null_server("--service", "constant:1ms", "--servers", "256") as url,
+        contextlib.closing(ServerProcess([*command, "--host", url])) as process,
+    ):
+        end = time.monotonic() + PATIENCE_SECONDS
+        while _answered(url) < 20:
+            assert time.monotonic() < end, process.log
+            time.sleep(0.1)
+        psutil.Process(process.pid).children()[0].kill()
+        assert process.wait_exit() == 3, process.log
+
+    assert summary(tmp_path)["verdict"] == "invalid"
+    assert "1 of the workers went away" in process.log
 
 
 def test_drops_do_not_look_fast(images: str) -> None:

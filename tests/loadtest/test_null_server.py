@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -145,6 +146,37 @@ def test_callers_that_are_stopped_get_the_answers_that_they_wait_for() -> None:
 
     assert sent.stopped
     assert set(sent.trace.outcome_counts()) == {"OK"}
+
+
+def test_a_run_is_stopped_within_moments_however_long_a_look_takes() -> None:
+    """Looks may become rare; whether somebody wants to stop is asked all the time."""
+    looks: list[float] = []
+
+    def look(_rows: object, elapsed: float) -> bool:
+        looks.append(elapsed)
+        time.sleep(0.4)  # the next one is twenty seconds away
+        return True
+
+    asked = iter([False, False, True])
+    with (
+        null_server("--any-input") as url,
+        Senders(SenderSettings(url, MESSAGES), stopped=lambda: next(asked, True)) as senders,
+    ):
+        sent = senders.open_loop(constant(50, 600), look)
+
+    assert sent.stopped
+    assert len(looks) == 2  # at the beginning and at the end
+
+
+def test_a_closed_loop_that_answers_too_fast_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Callers that have no room left to write down their requests have not measured the server."""
+    monkeypatch.setattr("loadtest.senders._MOST_OF_CALLER", 10)
+    with (
+        null_server("--any-input") as url,
+        Senders(SenderSettings(url, MESSAGES)) as senders,
+        pytest.raises(TargetError, match="answers come faster than the 20 a second for which there is room"),
+    ):
+        senders.closed_loop(2, 1.0, lambda _rows, _elapsed: True)
 
 
 def test_a_sender_that_dies_is_told_in_a_line() -> None:

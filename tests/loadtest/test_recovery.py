@@ -34,16 +34,25 @@ def test_recovery_counts_from_the_end_of_a_burst() -> None:
 
 def test_refusals_are_told_with_their_speed() -> None:
     """Who is refused and how long that took; what was dropped was never refused by the server."""
-    found = rejections(lasting([10.0] * 70 + [FAILED] * 20 + [DROPPED] * 10, 10.0))
+    found = rejections(lasting([10.0] * 70 + [FAILED] * 20 + [DROPPED] * 10, 10.0), 10.0)
 
-    assert found["refused_share"] == pytest.approx(0.2)
-    assert found["refusals"] == {"UNAVAILABLE": 20, "DROPPED": 10}
+    shares = [found[f"{name}_share"] for name in ("refused", "timed_out", "dropped")]
+    assert shares == pytest.approx([0.2, 0, 0.1])
+    assert found["failures"] == {"UNAVAILABLE": 20, "DROPPED": 10}
     assert found["refusal_ms"]["p50"] == pytest.approx(1000)
+
+
+def test_a_deadline_that_passes_is_no_refusal() -> None:
+    """A server that lets its callers wait for as long as they do has refused nobody, and not quickly either."""
+    found = rejections(lasting([10.0] * 70 + [FAILED] * 30, 10.0), 1.0)  # they fail after a second
+
+    assert (found["refused_share"], found["timed_out_share"]) == pytest.approx((0, 0.3))
+    assert found["refusal_ms"]["p50"] is None
 
 
 def test_a_refusal_that_takes_long_does_not_lower_the_rate_of_answers() -> None:
     """The last refusal comes after the end; the answers were as fast as they were."""
-    assert rejections(lasting([10.0] * 70 + [FAILED] * 30, 10.0))["answered_per_second"] == pytest.approx(7)
+    assert rejections(lasting([10.0] * 70 + [FAILED] * 30, 10.0), 10.0)["answered_per_second"] == pytest.approx(7)
 
 
 def test_drift_shows_each_tenth() -> None:

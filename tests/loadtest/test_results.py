@@ -42,6 +42,26 @@ def test_the_file_of_requests_can_be_read_by_anything(tmp_path: Path) -> None:
     assert lines[1:] == ["0,0.000000,0.000000,0.010000,OK,,1", "0,0.001000,,,DROPPED,,1"]
 
 
+def test_a_result_that_could_not_be_written_leaves_the_one_before(tmp_path: Path) -> None:
+    """Whoever stops while it is written has the older result, whole, and nothing else lies there."""
+    results.write(tmp_path, [run([10.0])], {"runs": [{}]})
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    with pytest.raises(AttributeError):
+        results.write(tmp_path, [run([20.0]), None], {"runs": [{}, {}]})  # type: ignore[list-item] # it fails midway
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_file_of_requests_that_was_cut_is_no_result(tmp_path: Path) -> None:
+    """It is told as other damage is."""
+    results.write(tmp_path, [run([10.0] * 100)], {"runs": [{}]})
+    path = tmp_path / "requests.csv.gz"
+    path.write_bytes(path.read_bytes()[:-20])
+
+    with pytest.raises(ValueError, match="has no end"):
+        results.read(tmp_path)
+
+
 def test_other_files_are_told_apart(tmp_path: Path) -> None:
     """A file of other columns is no result."""
     results.write(tmp_path, [run([10.0])], {"runs": [{}]})

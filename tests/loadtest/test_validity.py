@@ -8,6 +8,7 @@ import pytest
 
 from loadtest.objective import Objective
 from loadtest.run import Conditions, Run
+from loadtest.trace import OUTCOME
 from loadtest.validity import conditions, doubts
 from tests.loadtest.traces import DROPPED, run, trace
 
@@ -71,6 +72,35 @@ def test_a_client_that_stood_still_does_not_speak_against_the_server() -> None:
     stood_still = run([], trace=replace(steady, sent=sent, done=done), seconds=6.0, conditions=GOOD)
 
     assert any("late" in doubt for doubt in doubts(stood_still, Objective(0.1)))
+
+
+def test_a_short_standstill_is_not_held_against_the_server() -> None:
+    """Hardly any request is late, but all that the objective allows: without them it is met."""
+    steady = trace([10.0] * 12000)
+    sent = np.where((steady.due >= 2.0) & (steady.due < 2.11), 2.11, steady.sent)
+    stood_still = run([], trace=replace(steady, sent=sent, done=sent + 0.01), seconds=12.0, conditions=GOOD)
+
+    assert invalid(stood_still, Objective(0.1, 0.999)) == ["client standstill"]
+    assert doubts(stood_still, Objective(0.1, 0.999)) != []
+    assert doubts(stood_still, Objective(0.1, 0.99)) == []  # which is met with them, too
+
+
+def test_what_is_dropped_behind_a_standstill_is_not_held_against_the_server() -> None:
+    """When the client goes on, more is due at once than may be under way: that is its own fault, too."""
+    steady = trace([10.0] * 6000)
+    late = (steady.due >= 2.0) & (steady.due < 3.0)
+    sent = np.where(late, 3.0, steady.sent)
+    done = sent + 0.01
+    sent[2500:3000] = done[2500:3000] = np.nan
+    outcome = np.where(np.isnan(sent), OUTCOME["DROPPED"], steady.outcome).astype(np.uint8)
+    stood_still = run([], trace=replace(steady, sent=sent, done=done, outcome=outcome), seconds=6.0, conditions=GOOD)
+
+    assert doubts(stood_still, Objective(0.1)) != []
+
+
+def test_what_a_slow_server_leaves_no_room_for_is_held_against_it() -> None:
+    """Requests that were due when too many were under way are the server's doing: the run counts."""
+    assert doubts(run([400.0] * 500 + [DROPPED] * 5500, conditions=GOOD), Objective(0.1)) == []
 
 
 def test_a_late_client_is_forgiven_where_the_server_is_slow_anyway() -> None:
