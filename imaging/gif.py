@@ -59,14 +59,16 @@ def _alone(data: bytes, frame: int, control: bytes) -> bytes:
 def _first_frame(data: bytes) -> tuple[int, bytes]:
     """Finds where the first frame starts, and the graphic control extension that holds for it (or nothing)."""
     start, control = _palette_end(data), b""
-    for _ in range(_MAX_BLOCKS):
+    blocks = 0
+    while blocks < _MAX_BLOCKS:
         if start + _FRAME_HEADER_BYTES > len(data):
             break
         if data[start] == _FRAME:
             return start, control
         if data[start] != _EXTENSION:
             raise ImageError("the GIF data is corrupt")
-        end = _sub_blocks_end(data, start + 2)
+        end, sub_blocks = _sub_blocks_end(data, start + 2, _MAX_BLOCKS - blocks)
+        blocks += sub_blocks
         if data[start + 1] == _GRAPHIC_CONTROL:
             control = data[start:end]
         start = end
@@ -79,13 +81,14 @@ def _palette_end(data: bytes) -> int:
     return _SCREEN_END + (3 * colours if has_palette else 0)
 
 
-def _sub_blocks_end(data: bytes, start: int) -> int:
-    for _ in range(_MAX_BLOCKS):
+def _sub_blocks_end(data: bytes, start: int, most: int) -> tuple[int, int]:
+    """Finds where an extension ends, and how many sub-blocks it has."""
+    for count in range(1, most + 1):
         size = int.from_bytes(data[start : start + 1], "big")
         start += 1 + size
         if size == 0:
-            return start
-    raise ImageError(f"the GIF has an extension of more than {_MAX_BLOCKS} blocks")
+            return start, count
+    raise ImageError(f"the GIF has extensions of more than {_MAX_BLOCKS} blocks")
 
 
 def _pair(data: bytes, start: int) -> tuple[int, int]:

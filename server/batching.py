@@ -153,6 +153,12 @@ class Batcher(Generic[Payload, Result]):
 
     def _serve(self, instance: Instance[Payload, Result], opened: Future[None]) -> None:
         try:
+            self._work(instance, opened)
+        finally:
+            instance.close()
+
+    def _work(self, instance: Instance[Payload, Result], opened: Future[None]) -> None:
+        try:
             instance.open()
             self._warm_up.run(instance, self._go_on)
         except BaseException as error:  # noqa: BLE001 - start() raises it
@@ -260,7 +266,7 @@ class Batcher(Generic[Payload, Result]):
         _give_up([*batch, *(entry for entry in stranded if entry.future.set_running_or_notify_cancel())])
 
 
-def _run_timed(run: Callable[[], None]) -> float:
+def _run_timed(run: Callable[[], object]) -> float:
     started = time.monotonic()
     run()
     return time.monotonic() - started

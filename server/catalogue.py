@@ -92,12 +92,15 @@ class Catalogue:
         models = sorted(self._models.items())
         return [Readiness(name, model.answers(), model.loads) for name, model in models if model.is_wanted]
 
-    def index(self) -> list[IndexEntry]:
-        """Every model of the directory, and every version that was tried, by name and version."""
+    def index(self, *, looks: bool = True) -> list[IndexEntry]:
+        """Every model of the directory, and every version that was tried, by name and version.
+
+        Only if it `looks` at the directory, which may block, it tells of models that nobody has asked for.
+        """
         models = dict(self._models)
         entries = []
-        told = [name for name, model in models.items() if model.is_told_of]
-        for name in sorted({*self._names_if_any(), *told}):
+        told = [name for name, model in models.items() if model.is_told_of or model.is_loading]
+        for name in sorted({*(self._names_if_any() if looks else ()), *told}):
             model = models.get(name) or ModelRecord()
             states = model.current_states()
             entries += [IndexEntry(name, version, *states[version]) for version in sorted(states)]

@@ -8,6 +8,8 @@ _WORTHWHILE = 1.03
 _WEIGHT = 0.05
 # One execution moves the level by at most what this factor allows: a stall is not a trend.
 _OUTLIER = 2.0
+# Where warm-up taught nothing, the fastest of so many executions tells what a row costs: the first ones prepare things.
+_GUESSES = 8
 
 
 class CostModel:
@@ -17,12 +19,16 @@ class CostModel:
     what executions take now, since neighbours and clock speeds come and go. Keeping the two apart means that sizes
     which are seldom used never go stale, and that one stall cannot make a size look bad for ever.
 
+    Of a model that warm-up taught nothing, as it takes no zeros, a row is taken to cost as much in each batch, and
+    batches may grow to any size: which one is the cheapest nobody knows.
+
     Not synchronised: the batcher calls it under its own lock.
     """
 
     def __init__(self, max_rows: int) -> None:
         self.max_rows = max_rows
         self._measured: dict[int, float] = {}
+        self._guesses: list[float] = []
         self._base = [0.0] * (max_rows + 1)  # the curve: what was measured, and what lies between
         self._level = 1.0
         self._cheapest_rows: int | None = max_rows  # None where the curve has changed since it was last looked for
@@ -47,6 +53,10 @@ class CostModel:
 
     def observe(self, rows: int, seconds: float) -> None:
         """Take an execution that served requests into the level."""
+        if not self._measured and len(self._guesses) < _GUESSES:
+            self._guesses.append(seconds / rows)
+            self._base = [number * min(self._guesses) for number in range(self.max_rows + 1)]
+            return
         expected = self._base[rows] * self._level
         if expected > 0:
             ratio = min(max(seconds / expected, 1 / _OUTLIER), _OUTLIER)

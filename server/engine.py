@@ -106,10 +106,11 @@ class TorchScriptInstance:
         sizes = range(config.max_rows + 1) if config.batches else ()
         self._views = [[buffer[:rows] for buffer in arguments] for rows in sizes] or [arguments, arguments]
 
-    def warm_up(self, rows: int) -> None:
+    def warm_up(self, rows: int) -> bool:
         """Run a batch of `rows` rows of zeros."""
         payload = tuple(bytes(rows * spec.row_bytes) for spec in self._model.config.inputs)
         self.run([payload], [rows])
+        return True
 
     def run_sample(self, tensors: Sequence[NDArray[Any]], rows: int) -> None:
         """Run a batch of `rows` requests that are all alike.
@@ -133,6 +134,9 @@ class TorchScriptInstance:
         computed_ns = time.monotonic_ns()
         results = self._scatter(outputs, rows)
         return Execution(results, started_ns, input_ready_ns, computed_ns, time.monotonic_ns())
+
+    def close(self) -> None:
+        """Nothing: the buffers go with the instance."""
 
     def _gather(self, payloads: Sequence[Payload]) -> None:
         for position, target in enumerate(self._bytes):

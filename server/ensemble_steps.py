@@ -17,10 +17,6 @@ if TYPE_CHECKING:
     from server.model_config import ModelConfig
 
 
-class StepMissing(ConfigError):  # noqa: N818 - the name says what it is
-    """An ensemble cannot be loaded because of the model of a step; it may be once that one is."""
-
-
 class StepLoader:
     """Loads what an ensemble needs and nobody has loaded yet.
 
@@ -37,8 +33,7 @@ class StepLoader:
         """Let the model of each step of an ensemble be ready; nothing is to be done for other models.
 
         Raises:
-            StepMissing: one of them is not there, or did not load.
-            ConfigError: one of them needs this one.
+            ConfigError: one of them is not there, did not load, or needs this one.
         """
         self._under_way.append(config.name)
         try:
@@ -54,21 +49,21 @@ class StepLoader:
     def _load_step(self, ensemble: str, step: Step) -> None:
         if not self._is_ready(step.model, None):
             if step.model not in self._catalogue.names():
-                raise StepMissing(
+                raise ConfigError(
                     f"ensemble {ensemble} contains models that are not available or ambiguous: {step.model}"
                 )
             if not self._may_load(step.model):
-                raise StepMissing(f"ensemble '{ensemble}' depends on '{step.model}', which is still being copied")
+                raise ConfigError(f"ensemble '{ensemble}' depends on '{step.model}', which is still being copied")
             try:
                 self._load(step.model)
             except LoadError as error:
-                raise StepMissing(
+                raise ConfigError(
                     f"ensemble '{ensemble}' depends on '{step.model}' which has no loaded version. Model"
                     f" '{step.model}' loading failed with error: {error}"
                 ) from error
         if not self._is_ready(step.model, step.version):
             version = f"whose required version {step.version} is not loaded."
-            raise StepMissing(f"ensemble '{ensemble}' depends on '{step.model}' {version}")
+            raise ConfigError(f"ensemble '{ensemble}' depends on '{step.model}' {version}")
 
     def _refuse_way_back(self, path: Sequence[str], step: Step) -> None:
         """Refuse a step that needs an ensemble on the way to it: one that is loaded may get steps that it had not."""

@@ -36,8 +36,8 @@ class Instance(Protocol[Payload_contra, Result_co]):
     def open(self) -> None:
         """Prepare this thread: called first, in the thread that will run the batches."""
 
-    def warm_up(self, rows: int) -> None:
-        """Run a batch of `rows` rows that nobody asked for."""
+    def warm_up(self, rows: int) -> bool:
+        """Run a batch of `rows` rows that nobody asked for; whether it was answered as one that somebody asks for."""
 
     def run_sample(self, tensors: Sequence[NDArray[Any]], rows: int) -> None:
         """Answer a batch of `rows` requests that are all alike, of one row each; raises where one of them fails.
@@ -47,6 +47,9 @@ class Instance(Protocol[Payload_contra, Result_co]):
 
     def run(self, payloads: Sequence[Payload_contra], rows: Sequence[int]) -> Execution[Result_co]:
         """Run one batch; `payloads[i]` has `rows[i]` rows, `results[i]` answers it."""
+
+    def close(self) -> None:
+        """Give up what the instance holds: called last, in the thread that ran the batches, opened or not."""
 
 
 @dataclass(slots=True, eq=False)

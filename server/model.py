@@ -70,13 +70,11 @@ class ModelVersion(Leased):
             max_queue_delay_seconds=config.queue.max_delay_seconds,
         )
         instances = self._new_instances(path)
-        self._finalize = [instance.close for instance in instances if isinstance(instance, PythonInstance)]
         samples = read_samples(config, path.parent.parent)
         batcher = Batcher[Any, Any](config.name, instances, policy, self.statistics.executed, samples)
         try:
             batcher.start(is_given_up)
         except Exception as error:
-            self._finalize_instances()
             if isinstance(error, SampleError):
                 raise WarmUpError(error.sample.index, f"{error}: {_last_line(error.__cause__)}") from error
             if isinstance(error, EngineError | ModelFailed | ShuttingDown):
@@ -95,17 +93,12 @@ class ModelVersion(Leased):
         model = TorchScriptModel(path, self.config)
         return [TorchScriptInstance(model, self.threads) for _ in range(self.instances)]
 
-    def _finalize_instances(self) -> None:
-        for finalize in self._finalize:
-            finalize()
-
     def _close(self) -> None:
         """Wait for the instances in a thread: who gives back the last lease may be the event loop."""
         threading.Thread(target=self._join, name=f"{self.config.name}-close").start()
 
     def _join(self) -> None:
         self.batcher.close()
-        self._finalize_instances()
         self._closed.set()
 
 

@@ -67,12 +67,17 @@ class ModelRepository(Catalogue):
         except ConfigError as error:
             raise StartError(printable(error)) from error
 
-    def is_ensemble(self, name: str) -> bool:
-        """Whether a model's config.pbtxt, as it is now, is that of an ensemble."""
+    def steps(self, name: str) -> set[str]:
+        """The models of an ensemble's steps, by its config.pbtxt as it is now; none for any other model."""
         try:
-            return bool(self._loader.read_config(name).steps)
+            return {step.model for step in self._loader.read_config(name).steps}
         except (ConfigError, OSError):
-            return False
+            return set()
+
+    def broken_with_step(self, name: str) -> list[str]:
+        """The ensembles with a step of this model that did not load when they were last loaded."""
+        broken = sorted(other for other, model in list(self._models.items()) if model.error)
+        return [other for other in broken if name in self.steps(other)]
 
     def expect(self, names: list[str]) -> None:
         """Tell requests for `names`, from now on, that these models are being loaded."""
@@ -85,8 +90,8 @@ class ModelRepository(Catalogue):
         for name in names:
             if stopping():
                 return
-            if self._models[name].ready:
-                continue  # as a step of an ensemble
+            if self._models[name].ready or self._models[name].error:
+                continue  # it has been tried as a step of an ensemble
             with contextlib.suppress(LoadError, ShuttingDown):  # logged, and told in the index
                 self.load(name)
 
@@ -115,10 +120,13 @@ class ModelRepository(Catalogue):
             self._retire(self._models[name].replace(loaded))
 
     def unload(self, name: str) -> None:
-        """Take a model out of service, if it is in service; requests that it has accepted are answered."""
+        """Take a model out of service, if it is in service; requests that it has accepted are answered.
+
+        One that did not load is not missed any more.
+        """
         with self._changing:
             model = self._models.get(name)
-            if model is None or not model.ready:
+            if model is None or not (model.ready or model.error):
                 return
             self._retire(model.withdraw())
         logger.info("%s: unloaded", name, extra={"model": name})
@@ -168,7 +176,8 @@ class ModelRepository(Catalogue):
     def _failure(self, name: str, error: Exception) -> LoadError:
         """What a load fails with, after it has been logged and noted; a caller may read it."""
         if isinstance(error, ConfigError | EngineError | ModelFailed):
-            logger.error("%s: not loaded: %s", printable(name), printable(error), extra={"model": name})
+            reason = printable(f"{error}{_told_below(error)}")
+            logger.error("%s: not loaded: %s", printable(name), reason, extra={"model": name})
             text = str(error).removeprefix(f"{self._directory}/")
         else:
             logger.error("%s: not loaded", printable(name), exc_info=error, extra={"model": name})
@@ -185,3 +194,9 @@ class ModelRepository(Catalogue):
             is_there, available = False, []
         if is_there or name in self._models:  # else it is no model, whatever a request calls it
             self._models.setdefault(name, ModelRecord()).fail(text, available, tried=tried)
+
+
+def _told_below(error: Exception) -> str:
+    """What the log tells beyond an error's text: the first line of what it comes from."""
+    first = str(error.__cause__ or "").strip().partition("\n")[0]
+    return f" ({first})" if first and first not in str(error) else ""

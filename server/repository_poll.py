@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import TYPE_CHECKING
 
 from server import model_directories
-from server.ensemble_steps import StepMissing
 from server.errors import ShuttingDown
 from server.load_error import LoadError, system_reason
 from server.log_sampling import TroubleLog
@@ -25,8 +25,8 @@ class RepositoryPoll:
 
     A model is loaded again when something below its directory has changed since it was last loaded, or tried, and has
     then stayed as it is from one look to the next: what is still being copied is left alone. So a model that does not
-    load is reported once, and tried again when it changes. An ensemble comes after its steps, and is tried again, too,
-    when another model has been loaded that it may have missed.
+    load is reported once, and tried again when it changes. An ensemble comes after its steps; one that did not load is
+    tried again, too, when the model of a step has been loaded.
     """
 
     def __init__(self, repository: ModelRepository, directory: Path) -> None:
@@ -39,7 +39,6 @@ class RepositoryPoll:
         self._directory = directory
         self._seen = model_directories.contents(directory, {})
         self._loaded = dict(self._seen)
-        self._incomplete: set[str] = set()  # ensembles that miss a step
         self._trouble = TroubleLog(logger)
 
     def look(self) -> None:
@@ -57,30 +56,20 @@ class RepositoryPoll:
         changed = {name for name in {*seen, *self._loaded} - unsettled if seen.get(name) != self._loaded.get(name)}
         self._seen = seen
         self._repository.unsettled = frozenset(unsettled)
-        for name in sorted(changed, key=lambda name: (self._repository.is_ensemble(name), name)):
+        for name in sorted(changed, key=lambda name: (bool(self._repository.steps(name)), name)):
             self._follow(name, seen.get(name))
 
     def _follow(self, name: str, contents: Contents | None) -> None:
         if contents is None:
             del self._loaded[name]
-            self._incomplete.discard(name)
             self._repository.remove(name)
             return
         self._loaded[name] = contents
-        if self._load(name):
-            for ensemble in sorted(self._incomplete):
-                self._load(ensemble)
+        self._load(name)
 
-    def _load(self, name: str) -> bool:
-        """Load a model; false where it did not, which is logged and told in the index."""
-        self._incomplete.discard(name)
-        try:
+    def _load(self, name: str) -> None:
+        """Load a model, and what did not load without it; what does not load is logged and told in the index."""
+        with contextlib.suppress(LoadError, ShuttingDown):
             self._repository.load(name)
-        except LoadError as error:
-            if isinstance(error.__cause__, StepMissing):
-                self._incomplete.add(name)
-        except ShuttingDown:
-            pass
-        else:
-            return True
-        return False
+            for ensemble in self._repository.broken_with_step(name):
+                self._load(ensemble)

@@ -95,7 +95,7 @@ class Settings:
             _add_option(parser, item.name, item.default, dict(item.metadata), environment)
         values = vars(parser.parse_args(arguments))
         if values["load_model"] is None:
-            values["load_model"] = environment.get("COORDSERVE_LOAD_MODEL", "").split(",")
+            values["load_model"] = map(str.strip, environment.get("COORDSERVE_LOAD_MODEL", "").split(","))
         values["load_model"] = tuple(name for name in values["load_model"] if name)
         settings = cls(**values)
         settings._check(parser)

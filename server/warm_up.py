@@ -51,7 +51,7 @@ class WarmUp:
         self,
         samples: Sequence[Sample],
         cost: CostModel,
-        run_timed: Callable[[Callable[[], None]], float],
+        run_timed: Callable[[Callable[[], object]], float],
     ) -> None:
         self._samples = samples
         self._cost = cost
@@ -79,7 +79,8 @@ class WarmUp:
 
     def _measure(self, instance: Instance[Any, Any], rows: int, go_on: Callable[[], None]) -> None:
         go_on()
-        instance.warm_up(rows)  # it pays for what the others do not
+        if not instance.warm_up(rows):  # it pays for what the others do not
+            return  # what fails is soon done: nothing is learned from it
         spent = 0.0
         for _ in range(_RUNS):
             go_on()

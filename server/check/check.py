@@ -36,13 +36,18 @@ def check_repository(directory: Path) -> Iterator[Finding]:
     """The findings for each model below `directory`, by file and line.
 
     Raises:
-        OSError: there is no such directory, or one cannot be read.
+        OSError: there is no such directory, or it cannot be read.
     """
     if not directory.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(directory))
     for path in sorted(directory.iterdir()):
-        if path.is_dir():
+        if not path.is_dir():
+            continue
+        if os.access(path, os.R_OK | os.X_OK):
             yield from check_model(path)
+        else:
+            text = "the directory cannot be read: it is passed over"
+            yield Finding(path, 1, Severity.WARNING, Servers.BOTH, text)
 
 
 def check_model(directory: Path) -> list[Finding]:

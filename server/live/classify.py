@@ -96,6 +96,8 @@ class ClassifyHandler:
             raise DeadlineUnreachable("the image did not arrive in time") from None
         except web.HTTPRequestEntityTooLarge:
             raise InvalidImage(f"the image has more than {self.most_bytes} bytes") from None
+        except web.RequestPayloadError:
+            raise InvalidRequest("the body is not what its headers say") from None
         finally:
             self._arriving -= 1
         if not image:

@@ -89,7 +89,8 @@ class Live:
     def _sample(self, lag_seconds: float, requests: dict[str, Any]) -> tuple[str | None, str]:
         models = [ModelReading.of(model) for model in self._repository.ready()]
         reading = Reading(models, Counter(self._refused), self._host.read(), lag_seconds)
-        return self._digest(reading, self._repository.index(), requests)
+        # Not from the disk: one that does not answer must not hold up this thread, which Prometheus waits for, too.
+        return self._digest(reading, self._repository.index(looks=False), requests)
 
     def _digest(self, now: Reading, index: Sequence[IndexEntry], requests: dict[str, Any]) -> tuple[str | None, str]:
         """The second that has ended, and what is known now, in JSON; a first reading is only to count from."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import sys
 import time
@@ -88,13 +87,17 @@ class PythonInstance:
             raise EngineError(f"{place(error, directory)}: {_text(error)}") from error
         self._model = model
 
-    def warm_up(self, rows: int) -> None:
+    def warm_up(self, rows: int) -> bool:
         """Ask for zeros and empty texts. Code that cannot do with them is not to blame: Triton does not ask it."""
         tensors = tuple(_zeros(spec, rows if self._config.batches else None) for spec in self._config.inputs)
+        answer: object
         try:
-            self.run([TensorRequest(tensors)], [rows])
+            [answer] = self.run([TensorRequest(tensors)], [rows]).results
         except Exception as error:  # noqa: BLE001 - of somebody else's code
-            logger.debug("%s: not warmed up by zeros: %s", self._config.name, _text(error))
+            answer = error
+        if isinstance(answer, Exception):
+            logger.debug("%s: not warmed up by zeros: %s", self._config.name, _text(answer))
+        return not isinstance(answer, Exception)
 
     def run_sample(self, tensors: Sequence[NDArray[Any]], rows: int) -> None:
         """Execute a batch of `rows` requests that are all alike.
@@ -133,8 +136,10 @@ class PythonInstance:
         """Let the model finalize, whatever comes of it."""
         model, self._model = self._model, None
         if hasattr(model, "finalize"):
-            with contextlib.suppress(Exception, *_EXITS):
+            try:
                 model.finalize()
+            except (Exception, *_EXITS) as error:  # noqa: BLE001 - of somebody else's code
+                logger.warning("%s: finalize failed: %s", self._config.name, _text(error))
         sys.modules.pop(self._module, None)
 
     def _answer(self, response: Any, rows: int) -> Answer:

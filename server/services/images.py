@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import imaging
-from server.errors import InvalidImage, InvalidRequest, QueueFull
+from server.errors import InvalidImage, InvalidRequest, QueueFull, Unavailable
 from server.model_config import BACKEND
 
 if TYPE_CHECKING:
@@ -54,28 +55,52 @@ class ImageDecoder:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._limits = limits
         self._free = asyncio.Semaphore(threads)
-        self._waiting = 0
+        self._held = 0
 
     async def decode(self, data: bytes, wanted: ImageInput) -> Payload:
         """The model's payload for one image; cancelling it before a thread is free costs that thread nothing.
 
+        A thread cannot be stopped: what it decodes for nobody is held, and counts, until it has done so.
+
         Raises:
             InvalidImage: the bytes cannot be decoded within the limits.
             QueueFull: too many images wait to be decoded.
+            Unavailable: there is too little memory.
         """
-        if self._waiting >= self.capacity:
+        if self._held >= self.capacity:
             raise QueueFull("too many images wait to be decoded")
-        self._waiting += 1
+        self._held += 1
         try:
-            async with self._free:
-                loop = asyncio.get_running_loop()
-                return await loop.run_in_executor(self._executor, _decode, data, wanted, self._limits)
+            await self._free.acquire()
+        except asyncio.CancelledError:
+            self._held -= 1
+            raise
+        try:
+            return await self._in_thread(data, wanted)
         except imaging.ImageError as error:
             raise InvalidImage(str(error)) from error
         except MemoryError as error:
-            raise InvalidImage("the image needs more memory than there is") from error
-        finally:
-            self._waiting -= 1
+            raise Unavailable("there is too little memory for the image now") from error
+
+    async def _in_thread(self, data: bytes, wanted: ImageInput) -> Payload:
+        """Decode in a thread, of which one must be free."""
+        loop = asyncio.get_running_loop()
+        done = loop.create_future()
+        work = self._executor.submit(_decode, data, wanted, self._limits)
+
+        def tell(_work: object) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and nobody waits any more
+                loop.call_soon_threadsafe(self._finished, done)
+
+        work.add_done_callback(tell)
+        await done
+        return work.result()
+
+    def _finished(self, done: asyncio.Future[None]) -> None:
+        self._held -= 1
+        self._free.release()
+        if not done.done():
+            done.set_result(None)
 
     def close(self) -> None:
         """Let the threads end."""

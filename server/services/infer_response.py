@@ -54,12 +54,16 @@ def _classify(
 ) -> tuple[list[bytes], list[int]]:
     """Each row's best classes as `score:index[:label]`, and the shape of these strings."""
     rows = array.reshape(len(array), -1) if batched else array.reshape(1, -1)
-    strings = [_class_string(row[index], int(index), labels) for row in rows for index in top_classes(row, count)]
+    strings: list[bytes] = []
+    for row in rows:
+        best = top_classes(row, count)
+        # As C++ prints numbers.
+        values = [f"{score:f}" if array.dtype.kind == "f" else str(score) for score in row[best].tolist()]
+        strings += [_class_string(value, index, labels) for value, index in zip(values, best.tolist(), strict=True)]
     per_row = min(count, rows.shape[1])
     return strings, [len(rows), per_row] if batched else [per_row]
 
 
-def _class_string(score: Any, index: int, labels: Sequence[str]) -> bytes:
-    value = f"{score:f}" if isinstance(score, np.floating) else str(score)  # as C++ prints numbers
+def _class_string(value: str, index: int, labels: Sequence[str]) -> bytes:
     label = labels[index] if index < len(labels) else ""
     return f"{value}:{index}{':' * bool(label)}{label}".encode()

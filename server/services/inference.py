@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from server.repository import ModelRepository
     from server.services.accounting import Call
     from server.services.delivery import Delivery
+    from server.services.infer_request import Inference
     from server.services.model_control import ModelControl
 
 SERVICE = service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
@@ -157,7 +158,7 @@ class InferenceServicer:
                 with Outcome(model, request.id) as outcome:
                     reply = await self._pipelines.run(model, request, inference, call.deadline)
                     outcome.answered(inference.rows, reply)
-                    texts = _texts_given(reply.result)
+                    texts = max(_texts_given(reply.result), _classes_asked(inference, reply.result))
                     return await _beside(texts, build_infer_response, request, inference, reply.result, model)
 
     async def RepositoryIndex(self, request: Any, _call: Call) -> Any:
@@ -214,6 +215,12 @@ def _texts_declared(request: Any) -> int:
 def _texts_given(result: Result) -> int:
     """How many the largest output of BYTES has; outputs of an ensemble that nobody asked for are not there."""
     return max((array.size for array in result if array is not None and array.dtype.hasobject), default=0)
+
+
+def _classes_asked(inference: Inference, result: Result) -> int:
+    """How many the output with the most of them is to have by the classification extension."""
+    asked = (min(count * inference.rows, result[position].size) for position, count in inference.outputs if count)
+    return max(asked, default=0)
 
 
 async def _beside(texts: int, function: Callable[..., _Result], *arguments: Any) -> _Result:

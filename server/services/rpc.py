@@ -14,7 +14,7 @@ import grpc
 from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 
-from server.errors import InvalidRequest, Unsupported
+from server.errors import InvalidRequest, MessageTooLarge, Unsupported
 from server.services.accounting import Call, caller_may_have_left
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from server.services.accounting import Account, Accounts, Context
     from server.services.intake import Intake
+
+_MOST_SMALL_BYTES = 1 << 20
 
 
 def service_handler(
@@ -33,11 +35,12 @@ def service_handler(
 ) -> grpc.GenericRpcHandler[Any, Any]:
     """The handler of a whole service, from its descriptor and the `servicer` that answers it.
 
-    Calls come in through `intake`. `parsers` replace protobuf's parsing for the methods they name.
+    Calls come in through `intake`. `parsers` replace protobuf's parsing for the methods they name; other messages are
+    small, or refused before protobuf makes objects of them on the event loop.
     """
     handlers = {}
     for method in descriptor.methods:
-        parse = (parsers or {}).get(method.name, GetMessageClass(method.input_type).FromString)
+        parse = (parsers or {}).get(method.name) or _small(GetMessageClass(method.input_type).FromString)
         serialize = GetMessageClass(method.output_type).SerializeToString
         streams = method.client_streaming or method.server_streaming
         behaviour = getattr(servicer, method.name, None) or _unimplemented(method.name, streams=streams)
@@ -99,6 +102,15 @@ def stream_handler(
 async def _parsed_all(parse: Callable[[bytes], Any], messages: AsyncIterator[bytes]) -> AsyncIterator[Any]:
     async for message in messages:
         yield _parsed(parse, message)
+
+
+def _small(parse: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    def parse_if_small(message: bytes) -> Any:
+        if len(message) > _MOST_SMALL_BYTES:
+            raise MessageTooLarge(f"Received message larger than max ({len(message)} vs. {_MOST_SMALL_BYTES})")
+        return parse(message)
+
+    return parse_if_small
 
 
 def _parsed(parse: Callable[[bytes], Any], message: bytes) -> Any:

@@ -69,7 +69,15 @@ def test_frame_outside_the_canvas_is_refused(encode: Encode) -> None:
         decode_crop(bytes(data), 32, 32)
 
 
-@pytest.mark.parametrize("extension", [b"\x21\xfe" + b"\x01x" * 70_000, b"\x21\xfe\x00" * 70_000])
+@pytest.mark.parametrize(
+    "extension",
+    [
+        b"\x21\xfe" + b"\x01x" * 70_000,
+        b"\x21\xfe\x00" * 70_000,
+        (b"\x21\xfe" + b"\x01x" * 300 + b"\x00") * 300,
+    ],
+    ids=["one", "empty ones", "many"],
+)
 def test_endless_extensions_are_refused(encode: Encode, extension: bytes) -> None:
     """A file of nothing but comments costs a bounded walk."""
     data = encode(_two_colours(), "GIF")

@@ -206,6 +206,7 @@ def test_a_warm_up_that_fails_leaves_no_thread(clock: Clock, error: BaseExceptio
     with pytest.raises(type(error)) as raised:
         batcher.start()
     assert raised.value is error
+    assert all(instance.is_closed for instance in batcher._instances)  # type: ignore[attr-defined] # of the workshop
     assert threading.active_count() == before
     with pytest.raises(ShuttingDown):
         batcher.submit("a", 1)
@@ -246,10 +247,11 @@ def test_an_instance_that_fails_ends_the_warm_up_of_the_others(clock: Clock, mon
     batcher = Batcher("model", [slow, unfit], BatchingPolicy(4), lambda _rows, _execution: None)
     runs = []
 
-    def warm_up(rows: int) -> None:
+    def warm_up(rows: int) -> bool:
         runs.append(rows)
         with batcher._changed:
             assert batcher._changed.wait_for(lambda: not batcher._accepting, HANGING_SECONDS)
+        return True
 
     monkeypatch.setattr(slow, "warm_up", warm_up)
     with pytest.raises(ValueError, match="unfit"):

@@ -48,8 +48,9 @@ class _Instance:
     def open(self) -> None:
         """Nothing to prepare."""
 
-    def warm_up(self, rows: int) -> None:
-        """Nothing to warm up."""
+    def warm_up(self, rows: int) -> bool:  # noqa: ARG002 - the protocol's
+        """Nothing to warm up, or to learn."""
+        return False
 
     def run_sample(self, tensors: Sequence[NDArray[Any]], rows: int) -> None:
         """Nobody has a sample."""
@@ -62,6 +63,9 @@ class _Instance:
             raise ValueError
         self.batches.append(list(payloads))
         return Execution([request.number for request in payloads], *[started_ns] * 3, time.monotonic_ns())
+
+    def close(self) -> None:
+        """Nothing to give up."""
 
 
 class _Submitter(threading.Thread):

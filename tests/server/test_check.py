@@ -46,6 +46,16 @@ def test_every_oddity_is_told_with_its_line(odd: Odd, tmp_path: Path) -> None:
     _assert_found(_lines(odd.write(tmp_path)), odd.findings)
 
 
+def test_a_directory_that_cannot_be_read_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by the server: those behind it are checked."""
+    (tmp_path / "lost+found").mkdir()
+    BROKEN[0].write(tmp_path)
+    monkeypatch.setattr("server.check.check.os.access", lambda path, _mode: path.name != "lost+found")
+    found = [str(finding).removeprefix(f"{tmp_path}/") for finding in check_repository(tmp_path)]
+    assert found[0] == "lost+found:1: warning: [both] the directory cannot be read: it is passed over"
+    assert len(found) > 1
+
+
 def test_surprises_are_warnings(tmp_path: Path) -> None:
     """Where Triton runs otherwise than one may think, it is told, and is no error."""
     config = (

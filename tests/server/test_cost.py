@@ -45,6 +45,18 @@ def test_a_size_that_was_never_measured_costs_nothing() -> None:
     assert CostModel(4).seconds_per_row == 0
 
 
+def test_what_warm_up_taught_nothing_of_is_learned_from_requests() -> None:
+    """A row costs what it did in the fastest of the first executions; batches may grow to any size."""
+    cost = CostModel(4)
+    for rows, seconds in ((2, 8.0), (4, 4.0), (1, 2.0)):
+        cost.observe(rows, seconds)
+    assert [cost.seconds(rows) for rows in range(5)] == [0, 1, 2, 3, 4]
+    assert cost.cheapest_rows == 4
+    for _ in range(500):
+        cost.observe(1, 3.0)
+    assert cost.seconds(2) == pytest.approx(6.0, rel=0.05)
+
+
 def test_a_clock_too_coarse_to_measure_is_no_error() -> None:
     """Executions that take no measurable time leave the largest batch the cheapest."""
     cost = _learned(0.0, 0.0)

@@ -75,7 +75,12 @@ def test_a_wrong_configuration_stops_the_start(directory: Path, repository: Mode
     ],
 )
 def test_a_broken_model_does_not_stop_the_others(
-    directory: Path, repository: ModelRepository, content: nn.Module | bytes, config: str, reason: str
+    directory: Path,
+    repository: ModelRepository,
+    caplog: pytest.LogCaptureFixture,
+    content: nn.Module | bytes,
+    config: str,
+    reason: str,
 ) -> None:
     """What does not load is told in the index with its reason, and the models before and behind it answer."""
     write_model(directory / "a", Constant(1))
@@ -83,6 +88,8 @@ def test_a_broken_model_does_not_stop_the_others(
     write_model(directory / "z", Constant(2))
     repository.load_all(repository.names(), lambda: False)
     assert [(version.config.name, ask(version)) for version in repository.ready()] == [("a", 1), ("z", 2)]
+    if content == b"no module":
+        assert "not loaded: model.pt is no TorchScript module that can be loaded (" in caplog.text  # and torch's words
     broken = [entry for entry in repository.index() if entry.name == "broken"]
     assert [(entry.version, entry.state) for entry in broken] == [(1, State.UNAVAILABLE)]
     assert reason in broken[0].reason

@@ -11,7 +11,7 @@ import pytest
 from server.errors import ModelNotFound
 from server.repository_poll import RepositoryPoll
 from tests.server.models import ROW, open_repository, write_model
-from tests.server.python_backend.steps import DOUBLE, write_ensemble, write_step
+from tests.server.python_backend.steps import DOUBLE, DOUBLE_CONFIG, TWICE, write_ensemble, write_step
 from tests.server.workshop import HANGING_SECONDS
 from tests.torchscript_models import Constant, save_module
 
@@ -188,6 +188,41 @@ def test_an_ensemble_comes_when_its_step_is_repaired(
     loads = {state.name: state.loads for state in repository.readiness()}
     assert loads["one"] == {"ok": 1, "failed": 0}
     assert loads["two"]["ok"] == loads["twice"]["ok"] == 1
+
+
+def test_an_ensemble_that_failed_at_the_start_comes_when_its_step_is_repaired(
+    repository: ModelRepository, tmp_path: Path
+) -> None:
+    """The poll has not seen it fail, and its own files do not change."""
+    write_step(tmp_path / "one")
+    code = write_step(tmp_path / "two", "half of it")
+    write_ensemble(tmp_path / "twice")
+    poll = RepositoryPoll(repository, tmp_path)
+    repository.load_all(["one", "twice", "two"], lambda: False)
+    assert repository.failed() == ["twice", "two"]
+    assert {state.name: state.loads["failed"] for state in repository.readiness()}["two"] == 1
+    code.write_text(DOUBLE)
+    _settle(poll)
+    assert repository.failed() == []
+
+
+def test_an_ensemble_that_did_not_fit_for_a_moment_comes_with_its_steps(
+    repository: ModelRepository, tmp_path: Path
+) -> None:
+    """Models of other tensors are copied one after the other, the ensemble of them first."""
+    for name in ("one", "two"):
+        write_step(tmp_path / name)
+    write_ensemble(tmp_path / "twice")
+    repository.load_all(["one", "twice", "two"], lambda: False)
+    poll = RepositoryPoll(repository, tmp_path)
+    wider = DOUBLE_CONFIG.replace("dims: [ 2 ]", "dims: [ 3 ]")
+    write_ensemble(tmp_path / "twice", TWICE.replace("dims: [ 2 ]", "dims: [ 3 ]"))
+    _settle(poll)
+    assert repository.get("twice").config.inputs[0].dims == (2,)
+    for name in ("one", "two"):
+        write_step(tmp_path / name, config=wider)
+        _settle(poll)
+    assert repository.get("twice").config.inputs[0].dims == (3,)
 
 
 def test_a_directory_that_cannot_be_read_changes_nothing(

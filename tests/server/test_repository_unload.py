@@ -53,6 +53,17 @@ def test_an_unloaded_model_has_not_failed(directory: Path, repository: ModelRepo
     assert reason.startswith("config override: ")
 
 
+def test_a_model_that_did_not_load_can_be_taken_back(directory: Path, repository: ModelRepository) -> None:
+    """Nothing and nobody misses it any more."""
+    write_model(directory / "net", b"no module")
+    with pytest.raises(LoadError):
+        repository.load("net")
+    assert [state.name for state in repository.readiness()] == ["net"]
+    repository.unload("net")
+    assert repository.readiness() == []
+    assert repository.failed() == []
+
+
 def test_closing_ends_everything(directory: Path, repository: ModelRepository) -> None:
     """A closed repository serves nothing, waits for those who hold a lease, and loads nothing more."""
     write_model(directory / "net", Constant(1))

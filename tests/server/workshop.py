@@ -132,19 +132,21 @@ class WorkshopInstance:
         self._number = number
         self._unfit = unfit
         self.thread: threading.Thread | None = None
+        self.is_closed = False
         workshop.instances.append(self)
 
     def open(self) -> None:
         """Remember the thread."""
         self.thread = threading.current_thread()
 
-    def warm_up(self, rows: int) -> None:
+    def warm_up(self, rows: int) -> bool:
         """Take the time that `rows` rows take."""
         assert self.thread is threading.current_thread()
         if self._unfit is not None:
             raise self._unfit
         self._workshop.warmed.append((self._number, rows))
         self._workshop.clock.work(self._workshop.seconds(rows))
+        return True
 
     def run_sample(self, tensors: Sequence[NDArray[Any]], rows: int) -> None:
         """Note the sample; one whose value is negative fails."""
@@ -160,6 +162,11 @@ class WorkshopInstance:
         finished_ns = started_ns + round(self._workshop.seconds(sum(rows)) * 1e9)
         answers = [payload + "!" for payload in payloads if payload != FORGOTTEN]
         return Execution(answers, started_ns, started_ns, finished_ns, finished_ns)
+
+    def close(self) -> None:
+        """Remember that it was told."""
+        assert self.thread is threading.current_thread()
+        self.is_closed = True
 
 
 @dataclass(frozen=True)

@@ -122,6 +122,13 @@ async def test_requests_that_can_never_succeed_are_refused(server: Server, query
     assert await server.post(query, body) == (400, {"code": "INVALID_ARGUMENT", "error": text})
 
 
+async def test_a_body_that_its_headers_belie_is_refused(server: Server) -> None:
+    """It is the caller's mistake, and no failure of this server."""
+    headers = {"Content-Encoding": "gzip"}
+    refusal = {"code": "INVALID_ARGUMENT", "error": "the body is not what its headers say"}
+    assert await server.post("", b"not compressed", **headers) == (400, refusal)
+
+
 async def test_identifiers_must_be_text(server: Server) -> None:
     """What protobuf cannot carry is the caller's mistake, not a failure of ours."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)

@@ -112,14 +112,19 @@ def test_an_exception_fails_the_request_that_causes_it(load: Callable[..., Model
 
 
 @pytest.mark.parametrize("error", ["SystemExit(1)", "asyncio.CancelledError"])
-def test_code_that_would_leave_fails_its_request_alone(load: Callable[..., ModelVersion], error: str) -> None:
-    """What ends a program or a task ends neither the instance nor the closing of its version."""
+def test_code_that_would_leave_fails_its_request_alone(
+    load: Callable[..., ModelVersion], error: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What ends a program or a task ends neither the instance nor the closing of its version, which is in the log."""
     code = "import asyncio\n" + DOUBLE.replace('ValueError("too much")', error)
     version = load(code + f"\n    def finalize(self):\n        raise {error}\n")
     failed, good = version.batcher.submit(rows(1000), 1), version.batcher.submit(rows(1), 1)
     assert isinstance(failed.exception(HANGING_SECONDS), ModelFailed)
     assert good.result(HANGING_SECONDS).result[0].tolist() == [[2, 2]]
     assert version.batcher.alive
+    version.retire()
+    assert version.wait_closed(HANGING_SECONDS)
+    assert "finalize failed: " + error.partition("(")[0].rpartition(".")[2] in caplog.text
 
 
 def test_code_may_write_into_its_inputs(open_instance: Callable[..., PythonInstance]) -> None:
@@ -258,24 +263,31 @@ def test_every_instance_has_an_object_and_globals_of_its_own(load: Callable[...,
 
 
 def test_every_instance_is_finalized_once(load: Callable[..., ModelVersion], tmp_path: Path) -> None:
-    """The end of a version, not that of a batch, lets its models finalize."""
+    """The end of a version, not that of a batch, lets its models finalize, in the threads that they have worked in."""
     log = tmp_path / "log"
     code = (
         DOUBLE
-        + f"\n    def finalize(self):\n        with open({str(log)!r}, 'a') as log:\n            log.write('x')\n"
+        + "\n    def finalize(self):\n        import threading\n"
+        + f"        with open({str(log)!r}, 'a') as file:\n            print(threading.current_thread().name, file=file)"
     )
     version = load(code, DOUBLE_CONFIG.replace("count: 1", "count: 2"))
     version.batcher.submit(rows(1), 1).result(HANGING_SECONDS)
     assert not log.exists()
     version.retire()
     assert version.wait_closed(HANGING_SECONDS)
-    assert log.read_text() == "xx"
+    assert sorted(log.read_text().split()) == sorted(thread.name for thread in version.batcher._threads)
 
 
 def test_code_that_cannot_do_with_zeros_loads_all_the_same(load: Callable[..., ModelVersion]) -> None:
     """Triton asks a model nothing that config.pbtxt does not, so zeros that fail keep no model away."""
     version = load(DOUBLE.replace("array > 100", "array == 0"))
     assert version.batcher.submit(rows(1), 1).result(HANGING_SECONDS).result[0].tolist() == [[2, 2]]
+
+
+@pytest.mark.parametrize(("old", "new"), [("array > 100", "array == 0"), ("array < 0", "array == 0"), ("", "")])
+def test_zeros_that_fail_teach_nothing(open_instance: Callable[..., PythonInstance], old: str, new: str) -> None:
+    """Whether the code raises or answers with an error, how fast that was says nothing of what batches take."""
+    assert open_instance(DOUBLE.replace(old, new) if old else DOUBLE).warm_up(2) is not bool(old)
 
 
 def test_texts_and_tensors_of_any_size_pass(load: Callable[..., ModelVersion]) -> None:

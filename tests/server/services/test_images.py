@@ -12,7 +12,7 @@ from PIL import Image
 
 import imaging
 from server import model_config
-from server.errors import InvalidImage, InvalidRequest, QueueFull
+from server.errors import InvalidImage, InvalidRequest, QueueFull, Unavailable
 from server.model_config import PYTHON
 from server.services import images
 from server.services.images import ImageDecoder, ImageInput
@@ -150,3 +150,40 @@ async def test_so_many_wait_to_be_decoded_and_no_more(
     gate.set()
     await asyncio.gather(running, staying, more)
     assert decoded == [len(_encoded(kind)) for kind in ("PNG", "WEBP", "GIF")]
+
+
+async def test_an_image_that_nobody_waits_for_any_more_counts_until_it_is_decoded(
+    new_decoder: Callable[..., ImageDecoder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its thread cannot be stopped and holds its bytes: callers that come and leave cannot fill the memory."""
+    gate, begun, decode = threading.Event(), threading.Event(), imaging.decode_crop
+
+    def gated(*arguments: Any) -> Any:
+        begun.set()
+        gate.wait()
+        return decode(*arguments)
+
+    monkeypatch.setattr(images.imaging, "decode_crop", gated)
+    decoder = new_decoder(1)
+    leaving = asyncio.ensure_future(decoder.decode(_encoded(), _UINT8))
+    await asyncio.to_thread(begun.wait)
+    leaving.cancel()
+    await asyncio.wait([leaving])
+    with pytest.raises(QueueFull):
+        await decoder.decode(_encoded(), _UINT8)
+    gate.set()
+    await asyncio.to_thread(decoder._executor.submit(int).result)  # its turn comes once the image is decoded
+    await decoder.decode(_encoded(), _UINT8)
+
+
+async def test_too_little_memory_is_no_fault_of_the_caller(
+    new_decoder: Callable[..., ImageDecoder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Later, or elsewhere, the same image may be decoded."""
+
+    def fail(*_arguments: Any) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr(images.imaging, "decode_crop", fail)
+    with pytest.raises(Unavailable, match="too little memory"):
+        await new_decoder(1).decode(_encoded(), _UINT8)

@@ -182,6 +182,18 @@ async def test_a_bug_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     assert "ZeroDivisionError: secret path" in caplog.text
 
 
+async def test_messages_that_should_be_small_are_refused_where_they_are_not() -> None:
+    """Where nobody parses them piece by piece, protobuf would take seconds and hold up everybody."""
+    async with _serving(Servicer()) as server:
+        unary = server.channel.unary_unary(_CLASSIFY)
+        code, text = await _failure(unary(bytes(1 << 20) + b"\0"))
+        assert (code, text) == (
+            grpc.StatusCode.RESOURCE_EXHAUSTED,
+            "Received message larger than max (1048577 vs. 1048576)",
+        )
+        assert await server.events("Classify") == {"started": 1, "RESOURCE_EXHAUSTED": 1, "too_large": 1}
+
+
 async def test_bytes_that_are_no_message_are_refused() -> None:
     """Damage is the caller's fault in every kind of call, and is counted."""
     async with _serving(Servicer()) as server:
