@@ -136,7 +136,7 @@ FINE = (
     ),
 )
 
-# Errors of one server alone.
+# Errors of one server alone, of inputs that both miss in their own ways, and of warm-ups.
 DIFFERENT = (
     Odd(
         "no_platform",

@@ -90,7 +90,7 @@ def test_ladder_finds_the_highest_rung_that_holds(answer: int, guess: int) -> No
 
 
 def test_a_good_guess_takes_few_tries() -> None:
-    """From next to the answer it takes three tries, however long the ladder is."""
+    """From next to the answer it takes four tries, however long the ladder is."""
     tried: list[int] = []
     assert highest_rung(lambda rung: tried.append(rung) or rung <= 51, 50, 0, 1000) == 51  # type: ignore[func-returns-value] # appended only
     assert tried == [50, 51, 53, 52]

@@ -132,7 +132,7 @@ def test_a_deadline_ends_a_stream_and_frees_what_it_had(
 ) -> None:
     """The deadline of a stream holds for all of its requests."""
     running = busy("single")
-    call = inference.ModelStreamInfer(iter(Sender("single", 6)), timeout=2)
+    call = inference.ModelStreamInfer(iter(Sender("single", 6)), timeout=5)
     server.metrics_when(waiting("single", 6))
     with pytest.raises(grpc.RpcError):
         list(call)

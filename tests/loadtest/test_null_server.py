@@ -93,7 +93,7 @@ def test_what_a_full_server_refuses_is_recorded_by_its_code() -> None:
 def test_beyond_the_most_in_flight_requests_are_dropped() -> None:
     """A server that answers nothing costs the client no more than its limit; the rest counts as dropped."""
     with null_server("--any-input", "--service", "constant:30s", "--servers", "100") as url:
-        trace = send(url, constant(100, 0.3), deadline_seconds=0.5, most_in_flight=5).trace
+        trace = send(url, constant(100, 0.3), deadline_seconds=3, most_in_flight=5).trace
 
     assert trace.outcome_counts() == {"DEADLINE_EXCEEDED": 5, "DROPPED": 25}
     assert np.isnan(trace.sent).sum() == 25

@@ -220,6 +220,8 @@ def test_export_without_network(
 ) -> None:
     """Without a network the command says in one line how to get the weights."""
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
 
     assert export(["--weights", "imagenet", "--model-repository", str(tmp_path / "repository")]) == 2
 

@@ -26,10 +26,14 @@ def test_formula(randomised: Callable[[nn.Module], nn.Module]) -> None:
 
 
 def test_branches() -> None:
-    """Both branches are reduced by 16, and positions see four steps far, twice."""
+    """Both branches are reduced by 16 and normalised at their end, and positions see four steps far, twice."""
     module = BAM(64)
     convolutions = [layer for layer in module.spatial if isinstance(layer, nn.Conv2d)]
 
     assert [(layer.in_channels, layer.out_channels) for layer in convolutions] == [(64, 4), (4, 4), (4, 4), (4, 1)]
     assert [layer.dilation[0] for layer in convolutions] == [1, 4, 4, 1]
     assert [layer.out_channels for layer in module.channel if isinstance(layer, nn.Conv2d)] == [4, 64]
+    kinds = [type(layer) for layer in module.spatial]
+    dilated = [nn.Conv2d, nn.BatchNorm2d, nn.ReLU]
+    assert kinds == [nn.Conv2d, *dilated, *dilated, nn.Conv2d, nn.BatchNorm2d]
+    assert [type(layer) for layer in module.channel] == [nn.Conv2d, nn.ReLU, nn.Conv2d, nn.BatchNorm2d]

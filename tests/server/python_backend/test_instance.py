@@ -268,7 +268,7 @@ def test_every_instance_is_finalized_once(load: Callable[..., ModelVersion], tmp
     code = (
         DOUBLE
         + "\n    def finalize(self):\n        import threading\n"
-        + f"        with open({str(log)!r}, 'a') as file:\n            print(threading.current_thread().name, file=file)"
+        + f"        with open({str(log)!r}, 'a') as log:\n            log.write(threading.current_thread().name + ' ')"
     )
     version = load(code, DOUBLE_CONFIG.replace("count: 1", "count: 2"))
     version.batcher.submit(rows(1), 1).result(HANGING_SECONDS)

@@ -5,12 +5,19 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from tritonclient.grpc import service_pb2
 
+from server.errors import InvalidRequest
+from server.services.infer_request import read_infer_request
+from server.services.wire import parse_infer_message
 from server.tensor_types import DATATYPES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from server.model_config import ModelConfig
+    from server.services.infer_request import Inference
 
 
 def tensor(
@@ -50,6 +57,29 @@ def infer(
     request = service_pb2.ModelInferRequest(id=request_id, inputs=inputs, outputs=outputs, raw_input_contents=raw)
     set_parameters(request.parameters, parameters or {})
     return request
+
+
+def multi(
+    *, rows: tuple[int, int, int] = (1, 1, 1), datatype: str = "FP32", shape: list[int] | None = None
+) -> list[Any]:
+    """The inputs of a model with several."""
+    return [
+        tensor("A", datatype, shape if shape is not None else [rows[0], 2]),
+        tensor("B", "INT64", [rows[1], 1]),
+        tensor("C", "BOOL", [rows[2], 2]),
+    ]
+
+
+def read(request: Any, config: ModelConfig) -> Inference:
+    """What the server makes of a request to a model."""
+    return read_infer_request(parse_infer_message(request.SerializeToString()), config)
+
+
+def refusal(request: Any, config: ModelConfig) -> str:
+    """Why the server does not take a request to a model."""
+    with pytest.raises(InvalidRequest) as raised:
+        read(request, config)
+    return str(raised.value)
 
 
 def set_parameters(target: Any, parameters: Mapping[str, Any]) -> None:

@@ -15,6 +15,7 @@ from server.services.delivery import Delivery
 from server.services.execution import execute
 from server.services.outcome import Outcome
 from server.statistics import ModelStatistics
+from tests.server.services.event_loop import settle
 from tests.server.workshop import HANGING_SECONDS
 
 if TYPE_CHECKING:
@@ -87,11 +88,6 @@ def open_model(open_bench: OpenBench) -> Iterator[Callable[..., Model]]:
     return open_model
 
 
-async def _settle() -> None:
-    for _ in range(10):
-        await asyncio.sleep(0)
-
-
 async def test_the_answer_comes_back(open_model: Callable[..., Model]) -> None:
     """An answer is the batcher's reply, and no failure."""
     model = open_model()
@@ -109,7 +105,7 @@ async def test_a_request_that_is_refused_is_counted(open_model: Callable[..., Mo
         await model.execute("late", within=-1)
     [busy] = await asyncio.to_thread(model.bench.occupy)
     waiting = model.start("waiting")
-    await _settle()
+    await settle()
     with pytest.raises(QueueFull):
         await model.execute("one too many")
     assert model.failures == {"REJECTED": 2}
@@ -138,7 +134,7 @@ async def test_a_caller_that_leaves_frees_its_place(open_model: Callable[..., Mo
     model = open_model(queue_capacity=1, queue=QueuePolicy(timeout_seconds=limit))
     await asyncio.to_thread(model.bench.occupy)
     leaving = model.start("leaving")
-    await _settle()
+    await settle()
     assert model.bench.batcher.waiting == 1
     leaving.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -155,7 +151,7 @@ async def test_a_caller_that_leaves_a_running_batch_harms_nobody(
     model = open_model(queue=QueuePolicy(timeout_seconds=limit))
     [busy] = await asyncio.to_thread(model.bench.occupy)
     leaving, staying = model.start("leaving"), model.start("staying")
-    await _settle()
+    await settle()
     busy.finish()
     run = await asyncio.to_thread(model.bench.next_run)
     assert run.payloads == ["leaving", "staying"]
@@ -175,7 +171,7 @@ async def test_what_waits_too_long_is_told_so(
     await asyncio.to_thread(model.bench.occupy)
     timers = Timers(monkeypatch)
     waiting = model.start("waiting")
-    await _settle()
+    await settle()
     assert timers.delays == [_LIMIT]
     timers.callbacks[0]()
     with pytest.raises(QueueTimeout, match=r"^Request timeout expired$"):
@@ -189,7 +185,7 @@ async def test_what_runs_is_finished(open_model: Callable[..., Model], monkeypat
     model = open_model(queue=QueuePolicy(timeout_seconds=_LIMIT))
     timers = Timers(monkeypatch)
     request = model.start("a")
-    await _settle()
+    await settle()
     run = await asyncio.to_thread(model.bench.next_run)
     timers.callbacks[0]()
     run.finish()
@@ -232,7 +228,7 @@ async def _is_forgotten(request: asyncio.Task[str], batcher: Any) -> bool:
         await asyncio.to_thread(batcher.close)  # whose threads keep nothing either, once they have ended
         error = weakref.ref(request.exception() or pytest.fail("it has not failed"))
         del request
-        await _settle()
+        await settle()
         return error() is None
     finally:
         gc.enable()
@@ -244,7 +240,7 @@ async def test_nothing_is_kept_of_a_request_that_failed(open_model: Callable[...
     model = open_model(queue=QueuePolicy(timeout_seconds=limit))
     [busy] = await asyncio.to_thread(model.bench.occupy)
     late = [model.start("late", within=4.0)]
-    await _settle()
+    await settle()
     model.bench.clock.advance(8.0)
     busy.finish()
     assert await _is_forgotten(late.pop(), model.bench.batcher)

@@ -8,6 +8,7 @@ from grpc_health.v1 import health_pb2
 
 from server.errors import InvalidRequest, ModelNotFound
 from server.services.health import HealthServicer
+from tests.server.services.event_loop import settle
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -23,11 +24,6 @@ async def _requests(*services: str) -> AsyncIterator[Any]:
 
 async def _status(health: HealthServicer, service: str) -> int:
     return int((await health.Check(health_pb2.HealthCheckRequest(service=service), _CALL)).status)
-
-
-async def _settle() -> None:
-    for _ in range(10):
-        await asyncio.sleep(0)
 
 
 async def test_check_tells_of_the_server_and_its_services() -> None:
@@ -51,7 +47,7 @@ async def test_watch_tells_each_change_once() -> None:
     assert (await anext(watch)).status == _STATUS.NOT_SERVING
     change = asyncio.ensure_future(anext(watch))
     await health.set_serving(serving=False)
-    await _settle()
+    await settle()
     assert not change.done()
     await health.set_serving(serving=True)
     assert (await change).status == _STATUS.SERVING
@@ -67,7 +63,7 @@ async def test_everybody_who_watches_is_told() -> None:
     for watch in watches:
         await anext(watch)
     changes = [asyncio.ensure_future(anext(watch)) for watch in watches]
-    await _settle()
+    await settle()
     changes[0].cancel()
     await health.set_serving(serving=True)
     assert [(await change).status for change in changes[1:]] == [_STATUS.SERVING] * 2
@@ -81,7 +77,7 @@ async def test_an_unknown_service_can_be_watched() -> None:
     assert (await anext(watch)).status == _STATUS.SERVICE_UNKNOWN
     change = asyncio.ensure_future(anext(watch))
     await health.set_serving(serving=True)
-    await _settle()
+    await settle()
     assert not change.done()
     change.cancel()
 

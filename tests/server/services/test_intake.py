@@ -7,6 +7,7 @@ import pytest
 
 from server.errors import MessageTooLarge, ShuttingDown
 from server.services.intake import Intake
+from tests.server.services.event_loop import settle
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -15,11 +16,6 @@ if TYPE_CHECKING:
 async def _messages(queue: asyncio.Queue[bytes | None]) -> AsyncIterator[bytes]:
     while (message := await queue.get()) is not None:
         yield message
-
-
-async def _settle() -> None:
-    for _ in range(10):
-        await asyncio.sleep(0)
 
 
 async def test_an_open_intake_lets_everything_through() -> None:
@@ -35,7 +31,7 @@ async def test_closing_ends_who_waits_for_a_message() -> None:
     intake = Intake()
     queues: list[asyncio.Queue[bytes | None]] = [asyncio.Queue() for _ in range(3)]
     waiting = [asyncio.ensure_future(anext(intake.read(_messages(queue)))) for queue in queues]
-    await _settle()
+    await settle()
     intake.close()
     for stream in waiting:
         with pytest.raises(ShuttingDown):
@@ -56,9 +52,9 @@ async def test_closing_leaves_alone_who_works_on_a_message() -> None:
         return message
 
     worker = asyncio.ensure_future(work())
-    await _settle()
+    await settle()
     intake.close()
-    await _settle()
+    await settle()
     working.set()
     assert await worker == b"a"
     with pytest.raises(ShuttingDown):
@@ -80,7 +76,7 @@ async def test_a_caller_that_leaves_is_cancelled_as_ever() -> None:
     """Cancellation passes through while the intake is open."""
     queue: asyncio.Queue[bytes | None] = asyncio.Queue()
     waiting = asyncio.ensure_future(anext(Intake().read(_messages(queue))))
-    await _settle()
+    await settle()
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting

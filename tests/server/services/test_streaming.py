@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from server.services.streaming import answer_in_order
+from tests.server.services.event_loop import settle
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -49,12 +50,6 @@ class Work:
             self.gates[number].set_result(number)
 
 
-async def _settle() -> None:
-    """Let everything run that can run; a step of the loop for each of the few hand-overs there are."""
-    for _ in range(20):
-        await asyncio.sleep(0)
-
-
 def _tasks() -> set[asyncio.Task[object]]:
     return asyncio.all_tasks() - {asyncio.current_task()}
 
@@ -63,9 +58,9 @@ async def test_answers_come_in_the_order_of_the_requests() -> None:
     """A slow answer holds back the fast ones behind it, whatever the order in which they are ready."""
     work = Work(4, at_once=4)
     first = asyncio.ensure_future(anext(work.answers))
-    await _settle()
+    await settle()
     work.finish(3, 1, 2)
-    await _settle()
+    await settle()
     assert not first.done()
     work.finish(0)
     assert [await first, *[answer async for answer in work.answers]] == [f"answer {number}" for number in range(4)]
@@ -82,15 +77,15 @@ async def test_only_so_many_are_under_way() -> None:
     """Further requests wait, one of them read, until an answer has been taken away."""
     work = Work(10, at_once=3)
     first = asyncio.ensure_future(anext(work.answers))
-    await _settle()
+    await settle()
     assert work.started == [0, 1, 2]
     assert work.read == [0, 1, 2, 3]
     work.finish(0, 1, 2)
     await first
-    await _settle()
+    await settle()
     assert work.started == [0, 1, 2]  # the consumer still has the first one
     second = asyncio.ensure_future(anext(work.answers))
-    await _settle()
+    await settle()
     assert second.done()
     assert work.started == [0, 1, 2, 3]
     await work.answers.aclose()
@@ -132,7 +127,7 @@ async def test_a_consumer_that_leaves_cancels_all() -> None:
     """Closing the stream cancels what is under way, and when it is closed nothing of it runs any more."""
     work = Work(10, at_once=3)
     first = asyncio.ensure_future(anext(work.answers))
-    await _settle()
+    await settle()
     work.finish(0)
     await first
     await work.answers.aclose()
@@ -150,7 +145,7 @@ async def test_a_consumer_that_is_cancelled_cancels_all() -> None:
                 pass
 
     consumer = asyncio.ensure_future(consume())
-    await _settle()
+    await settle()
     consumer.cancel()
     with pytest.raises(asyncio.CancelledError):
         await consumer
@@ -180,7 +175,7 @@ async def test_failures_behind_a_failure_are_not_left_lying() -> None:
     with pytest.raises(ValueError, match="broken"):
         await anext(work.answers)
     del work
-    await _settle()
+    await settle()
     gc.collect()
     assert complaints == []
 
