@@ -11,13 +11,14 @@ import torch
 from PIL import Image
 
 from modeling.facts import ModelFacts
+from modeling.sources import read_images
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
-    from torch import nn
+    from torch import Tensor, nn
 
 
 COLOURS = {"blue": (20, 30, 220), "green": (20, 200, 40), "red": (230, 20, 30)}
@@ -43,6 +44,12 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def colours(coloured_folder: Path) -> tuple[Tensor, Tensor]:
+    """The pixels, uint8 [36, 32, 32, 3], and labels of three colours."""
+    return read_images(coloured_folder).decode(32, 1.0)
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,6 @@ from client.command_line import main as client
 from modeling.checkpoint import save_checkpoint
 from modeling.command import INTERRUPTED
 from modeling.evaluate import main
-from modeling.evaluation import measure_accuracy
 from modeling.export import Destination, export_model
 from modeling.facts import ModelFacts
 from modeling.model_config import Serving
@@ -100,15 +99,6 @@ def test_interruption(coloured_folder: Path, tmp_path: Path) -> None:
         output = process.communicate()
 
     assert (process.returncode, *output) == (INTERRUPTED, "", "python -m modeling.evaluate: interrupted\n")
-
-
-def test_counting() -> None:
-    """Of more images than a batch holds, those count whose right class is the most probable."""
-    scores = torch.tensor([[3.0, 2, 1], [3, 2, 1], [1, 2, 3], [2, 3, 1], [1, 3, 2]])
-    pixels = torch.arange(150).remainder(5).to(torch.uint8).view(150, 1, 1, 1)
-    labels = torch.tensor([0, 1, 0, 1, 0]).repeat(30)
-
-    assert measure_accuracy(lambda pixels: scores[pixels.flatten().long()], pixels, labels) == 2 / 5
 
 
 @pytest.mark.parametrize(

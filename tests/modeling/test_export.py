@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from google.protobuf import text_format
-from tritonclient.grpc import model_config_pb2
 
 from modeling.checkpoint import save_checkpoint
 from modeling.command import InputError
-from modeling.comparison import ExportError, largest_difference
+from modeling.comparison import ExportError
 from modeling.export import Destination, export_model, main
-from modeling.model_config import Serving, warm_sizes
+from modeling.model_config import Serving
 from modeling.servable import InputForm, Precision, Servable
-from modeling.torchscript import load_torchscript, save_torchscript
+from modeling.torchscript import load_torchscript
 from modeling.weights import BUNDLED_FILE
 from server.check.check import check_repository
+from tests.modeling.commands import FRESH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,32 +59,6 @@ def test_module_equals_network(
             found = module(pixels if form is InputForm.UINT8 else unit)
         assert found.shape == (batch_size, 3)
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
-
-
-def test_differing_module_is_noticed(tmp_path: Path, facts: ModelFacts, trained: Trained) -> None:
-    """A module that computes something else than the network does not pass the check."""
-    network = trained(facts)
-    save_torchscript(Servable(network, facts), facts, tmp_path / "model.pt")
-    with torch.no_grad():
-        network.classifier[1].bias[0].add_(0.01)  # type: ignore[index]
-
-    module, _, form = load_torchscript(tmp_path / "model.pt")
-    with pytest.raises(ExportError, match="differs from the network by"):
-        largest_difference(Servable(network, facts), module, form, facts.size, [1, 2], Precision.FP32.tolerance)
-
-
-def test_a_module_that_ignores_its_input_is_noticed(facts: ModelFacts, trained: Trained) -> None:
-    """Of many classes each is unlikely: what says the same of all is not near the network, in bfloat16 either."""
-    facts = replace(facts, classes=tuple(map(str, range(1000))))
-    network = trained(facts)
-
-    def ignorant(images: torch.Tensor) -> torch.Tensor:
-        return torch.full((len(images), 1000), 1e-3)
-
-    with pytest.raises(ExportError, match="differs from the network by"):
-        largest_difference(
-            Servable(network, facts), ignorant, InputForm.UINT8, facts.size, [1], Precision.BF16.tolerance
-        )
 
 
 def test_failed_check_leaves_nothing(tmp_path: Path, facts: ModelFacts, trained: Trained) -> None:
@@ -132,44 +105,6 @@ def test_export_again(tmp_path: Path, facts: ModelFacts, trained: Trained) -> No
     assert tree(tmp_path) == {"tiny/1/model.pt", "tiny/config.pbtxt", "tiny/labels.txt"}
 
 
-@pytest.mark.parametrize(
-    ("form", "data_type", "dims", "layout"),
-    [
-        (InputForm.UINT8, model_config_pb2.TYPE_UINT8, [32, 32, 3], model_config_pb2.ModelInput.FORMAT_NONE),
-        (InputForm.FLOAT32, model_config_pb2.TYPE_FP32, [3, 32, 32], model_config_pb2.ModelInput.FORMAT_NCHW),
-    ],
-)
-def test_config(
-    tmp_path: Path, facts: ModelFacts, trained: Trained, form: InputForm, data_type: int, dims: list[int], layout: int
-) -> None:
-    """The configuration says in Triton's schema what the module takes and gives."""
-    export_model(trained(facts), facts, Destination(tmp_path, "tiny", 3), Serving(form, max_batch_size=4))
-    text = (tmp_path / "tiny" / "config.pbtxt").read_text()
-    config = text_format.Parse(text, model_config_pb2.ModelConfig())
-
-    assert (config.name, config.platform, config.max_batch_size) == ("tiny", "pytorch_libtorch", 4)
-    assert [(i.name, i.data_type, list(i.dims), i.format) for i in config.input] == [
-        ("INPUT__0", data_type, dims, layout)
-    ]
-    assert [(o.name, o.data_type, list(o.dims)) for o in config.output] == [
-        ("OUTPUT__0", model_config_pb2.TYPE_FP32, [3])
-    ]
-    assert config.HasField("dynamic_batching")
-    assert [group.kind for group in config.instance_group] == [model_config_pb2.ModelInstanceGroup.KIND_CPU]
-    assert config.instance_group[0].count == 0
-    assert config.parameters["CROP_FRACTION"].string_value == "0.875"
-    assert (tmp_path / "tiny" / config.output[0].label_filename).read_text() == "blue\ngreen\nred\n"
-    assert (tmp_path / "tiny" / "3" / "model.pt").is_file()
-
-
-def test_instances_have_a_thread_each(tmp_path: Path, facts: ModelFacts, trained: Trained) -> None:
-    """Whoever knows the machine says how many instances there are, and both servers do so."""
-    export_model(trained(facts), facts, Destination(tmp_path, "tiny"), Serving(instances=6))
-    config = text_format.Parse((tmp_path / "tiny" / "config.pbtxt").read_text(), model_config_pb2.ModelConfig())
-    assert [group.count for group in config.instance_group] == [6]
-    assert config.parameters["INTRA_OP_THREAD_COUNT"].string_value == "1"
-
-
 @pytest.mark.parametrize(("form", "max_batch_size"), [(InputForm.UINT8, 10), (InputForm.FLOAT32, 1)])
 def test_a_fresh_export_passes_the_check(
     tmp_path: Path, facts: ModelFacts, trained: Trained, form: InputForm, max_batch_size: int
@@ -177,12 +112,6 @@ def test_a_fresh_export_passes_the_check(
     """Neither server has anything to reject, to ignore, or to surprise with."""
     export_model(trained(facts), facts, Destination(tmp_path, "tiny"), Serving(form, max_batch_size=max_batch_size))
     assert list(check_repository(tmp_path)) == []
-
-
-def test_few_sizes_are_warmed_up() -> None:
-    """The first ones, and two to an octave beyond them."""
-    assert warm_sizes(1) == [1]
-    assert warm_sizes(40) == [1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 32, 40]
 
 
 @pytest.mark.parametrize("form", InputForm)
@@ -224,44 +153,6 @@ def test_command_exports_a_file(tmp_path: Path) -> None:
     module, facts, form = load_torchscript(tmp_path / "repository/mine/7/model.pt")
     assert (facts.size, facts.classes[9], form) == (32, "class 9", InputForm.FLOAT32)
     assert module(torch.zeros(1, 3, 32, 32)).sum().item() == pytest.approx(1)
-
-
-FRESH = ["--weights", "fresh", "--attention", "se", "--width", "0.1", "--size", "32"]
-
-
-def test_command_exports_fresh_weights(tmp_path: Path) -> None:
-    """A network without trained weights is exported as it is described, for ImageNet's classes."""
-    assert main([*FRESH, "--model-repository", str(tmp_path)]) == 0
-
-    module, facts, _ = load_torchscript(tmp_path / "mobilenetv2_se/1/model.pt")
-    assert (facts.network, facts.attention, facts.width, facts.size) == ("mobilenetv2", "se", 0.1, 32)
-    assert (len(facts.classes), facts.classes[0]) == (1000, "tench")
-    assert module(torch.zeros(1, 32, 32, 3, dtype=torch.uint8)).shape == (1, 1000)
-
-
-def test_fresh_weights_are_those_of_the_seed(tmp_path: Path) -> None:
-    """The same seed gives the same weights, another one others, and the caller's own random numbers go on as before."""
-    torch.manual_seed(5)
-    expected = torch.rand(1)
-    torch.manual_seed(5)
-    pixels = torch.full((1, 32, 32, 3), 90, dtype=torch.uint8)
-    found = []
-    for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
-        assert main([*FRESH, "--seed", seed, "--name", name, "--model-repository", str(tmp_path)]) == 0
-        found.append(load_torchscript(tmp_path / name / "1" / "model.pt")[0](pixels))
-    assert torch.equal(found[0], found[1])
-    assert not torch.equal(found[0], found[2])
-    assert torch.equal(torch.rand(1), expected)
-
-
-def test_fresh_weights_take_any_labels(tmp_path: Path) -> None:
-    """The labels say how many classes a network without trained weights has."""
-    (tmp_path / "labels.txt").write_text("cat\ndog\n")
-    options = ["--labels", str(tmp_path / "labels.txt"), "--model-repository", str(tmp_path)]
-
-    assert main([*FRESH, *options]) == 0
-
-    assert load_torchscript(tmp_path / "mobilenetv2_se/1/model.pt")[1].classes == ("cat", "dog")
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import resource
-import signal
 from dataclasses import replace
 from statistics import median
 from typing import TYPE_CHECKING
@@ -21,8 +19,8 @@ from modeling.evaluation import measure_accuracy
 from modeling.recipe import Recipe
 from modeling.run_file import read_run, save_run
 from modeling.servable import Servable
-from modeling.sources import read_images
 from modeling.training import Trainer
+from tests.modeling.commands import RECIPE
 from tests.modeling.marks import NEEDS_A_COMPILER
 
 if TYPE_CHECKING:
@@ -31,14 +29,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from modeling.facts import ModelFacts
-
-RECIPE = Recipe(epochs=4, batch_size=9, sizes=(24, 32), learning_rate=0.01, average_decay=0.5)
-
-
-@pytest.fixture(scope="module")
-def colours(coloured_folder: Path) -> tuple[Tensor, Tensor]:
-    """The pixels and labels of three colours."""
-    return read_images(coloured_folder).decode(32, 1.0)
 
 
 def finish(trainer: Trainer) -> list[float]:
@@ -110,83 +100,6 @@ def test_seed(facts: ModelFacts, colours: tuple[Tensor, Tensor]) -> None:
     assert one != other
 
 
-def test_other_settings(facts: ModelFacts, colours: tuple[Tensor, Tensor], tmp_path: Path) -> None:
-    """A run is not resumed with settings that it was not started with; the error names them."""
-    trainer = Trainer(facts, *colours, RECIPE)
-    save_run(tmp_path / "run.pth", trainer, {"seed": 0, "width": 1.0}, measured=True)
-
-    with pytest.raises(InputError, match=r"other settings \(width: 1\.0 then, 0\.5 now\)"):
-        read_run(tmp_path / "run.pth", {"seed": 0, "width": 0.5})
-
-
-def test_older_runs(facts: ModelFacts, colours: tuple[Tensor, Tensor], tmp_path: Path) -> None:
-    """A run from before there was a choice goes on as what it was, MobileNetV2 that saw its images as they came."""
-    trainer = Trainer(facts, *colours, RECIPE)
-    trainer.train_step()
-    torch.save({"trainer": trainer.state_dict(), "settings": {"seed": 0}}, tmp_path / "run.pth")
-    resumed = Trainer(facts, *colours, RECIPE)
-    then = {"network": "mobilenetv2", "enlargement": 1, "precision": "fp32", "kernels": "torch"}
-
-    saved = read_run(tmp_path / "run.pth", {"seed": 0, **then})
-    saved.restore(resumed)
-    assert saved.measured  # such runs were saved after a measurement
-    assert resumed.step == 1
-    with pytest.raises(InputError, match=r"other settings \(enlargement: 1 then, 3 now\)"):
-        read_run(tmp_path / "run.pth", {"seed": 0, "network": "mobilenetv2", "enlargement": 3})
-    with pytest.raises(InputError, match=r"other settings \(views: as enlarged then, as served now\)"):
-        read_run(tmp_path / "run.pth", {"seed": 0, "views": "as served"})
-
-
-def test_no_run(facts: ModelFacts, colours: tuple[Tensor, Tensor], tmp_path: Path) -> None:
-    """A run that is not there, or is something else, is named."""
-    path = tmp_path / "run.pth"
-    with pytest.raises(InputError, match="no run to resume"):
-        read_run(path, {})
-    path.write_bytes(b"text")
-    with pytest.raises(InputError, match="cannot read"):
-        read_run(path, {})
-    for state in ({}, {"network": {}}, {"network": None}):
-        torch.save({"trainer": state, "settings": {}}, path)
-        with pytest.raises(InputError, match=r"cannot read .*run\.pth as a training run"):
-            read_run(path, {}).restore(Trainer(facts, *colours, RECIPE))
-
-
-def test_full_disk(facts: ModelFacts, colours: tuple[Tensor, Tensor], tmp_path: Path) -> None:
-    """On a full disk saving fails as writing does elsewhere, and the run that was saved before stays."""
-    trainer = Trainer(facts, *colours, RECIPE)
-    path = tmp_path / "run.pth"
-    save_run(path, trainer, {}, measured=True)
-    before = path.read_bytes()
-    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # which would end the process
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limit[1]))
-        with pytest.raises(OSError, match="too large"):
-            save_run(path, trainer, {}, measured=False)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
-        signal.signal(signal.SIGXFSZ, handler)
-
-    assert path.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_learning_rate() -> None:
-    """The learning rate rises in a line to its highest value and falls as a cosine towards zero."""
-    recipe = Recipe(learning_rate=0.8, warm_up=0.2)
-
-    rates = [recipe.learning_rate_at(progress) for progress in (0, 0.1, 0.2, 0.6, 1)]
-
-    assert rates == pytest.approx([0, 0.4, 0.8, 0.4, 0])
-
-
-def test_sizes() -> None:
-    """Each image size has an equal share of the run."""
-    recipe = Recipe(sizes=(32, 48, 64))
-
-    assert [recipe.size_at(progress) for progress in (0, 0.33, 0.34, 0.66, 0.67, 0.999)] == [32, 32, 48, 48, 64, 64]
-
-
 def _unchanged(pixels: Tensor, *_: object) -> Tensor:
     return pixels.permute(0, 3, 1, 2).float()
 
@@ -233,25 +146,3 @@ def test_few_images(facts: ModelFacts, colours: tuple[Tensor, Tensor]) -> None:
     assert trainer.train_step() > 0
     with pytest.raises(InputError, match="at least 2 images, got 1"):
         Trainer(facts, pixels[:1], labels[:1], RECIPE)
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"epochs": 0},
-        {"batch_size": 1},
-        {"sizes": ()},
-        {"sizes": (32, 0)},
-        {"warm_up": 1.0},
-        {"average_decay": -1},
-        {"precision": "int8"},
-        {"variety": "none"},
-        {"optimizer": "none"},
-        {"mixed_share": 1.1},
-        {"jpeg_quality": 96},
-    ],
-)
-def test_impossible_recipes(wrong: dict[str, object]) -> None:
-    """A recipe that cannot be followed is refused."""
-    with pytest.raises(ValueError, match=next(iter(wrong)).removesuffix("s")):
-        Recipe(**wrong)  # type: ignore[arg-type]
