@@ -14,15 +14,19 @@ _UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _MOST_PORT = 65535
 
 
-def add_load_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that say where load goes, what it is made of and how it is sent."""
+def add_load_arguments(parser: argparse.ArgumentParser, *, starts_servers: bool = False) -> None:
+    """Add the arguments that say where load goes, what it is made of and how it is sent.
+
+    A command that starts its servers itself knows their addresses and processes.
+    """
     target = parser.add_argument_group("the server")
-    target.add_argument("--url", default="127.0.0.1:8001", help="HOST:PORT of its gRPC port (default %(default)s)")
+    if not starts_servers:
+        target.add_argument("--url", default="127.0.0.1:8001", help="HOST:PORT of its gRPC port (default %(default)s)")
+        target.add_argument("--server-pid", type=int, help="its process: to tell its CPU time, and for --server-cpus")
     target.add_argument(
         "--model", action="append", default=[], help="its model (default: the only one); repeat for more"
     )
     target.add_argument("--api", choices=("classify", "v2"), help="default: the one that takes the payload")
-    target.add_argument("--server-pid", type=int, help="its process: to tell its CPU time, and for --server-cpus")
     target.add_argument("--server-cpus", type=cpus, default=frozenset(), help="cores for the server, for example 0")
     payload = parser.add_argument_group("what is sent")
     payload.add_argument("--payload", choices=PAYLOADS, help="default: image, or tensors where it takes no images")

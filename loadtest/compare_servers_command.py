@@ -39,7 +39,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--duration", type=duration, default=30.0, help="at each rate (default 30s)")
     parser.add_argument("--instances", type=whole, default=1, help="of the model, in both (default 1)")
     parser.add_argument("--threads", type=whole, default=1, help="of an instance, in both (default 1)")
-    add_load_arguments(parser)
+    add_load_arguments(parser, starts_servers=True)
     parser.set_defaults(
         execute=execute, scenario="rates", model=["ca_mobilenetv2"], payload="uint8", output=Path("comparison")
     )

@@ -14,6 +14,9 @@ from loadtest.percentiles import rank
 if TYPE_CHECKING:
     from loadtest.trace import Trace
 
+USUAL_LIMIT_SECONDS = 0.1
+"""What is slow where nothing was promised."""
+
 
 @dataclass(frozen=True, slots=True)
 class Objective:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from loadtest.objective import USUAL_LIMIT_SECONDS
 from loadtest.percentiles import percentiles_ms
 from loadtest.schedule import BURST_PERIOD_SECONDS, BURST_SHARE
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from loadtest.objective import Objective
     from loadtest.run import Run
 
-_USUAL_LIMIT_SECONDS = 0.1
 _WINDOWS = 10
 _MOST_OF_DEADLINE = 0.99  # gRPC's timers are a little early
 
@@ -26,7 +26,7 @@ def findings(run: Run, objective: Objective | None) -> dict[str, Any]:
     `recovery_seconds` has a number for each burst, from its end until the last request that was due before the next
     burst and took too long; 0 where none did.
     """
-    limit = objective.limit_seconds if objective else _USUAL_LIMIT_SECONDS
+    limit = objective.limit_seconds if objective else USUAL_LIMIT_SECONDS
     period = min(BURST_PERIOD_SECONDS, run.seconds)
     start, end = period * (1 - BURST_SHARE) / 2, period * (1 + BURST_SHARE) / 2
     late = run.trace.due[~(run.trace.response_seconds <= limit)]

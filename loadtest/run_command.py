@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from loadtest.objective import Objective
     from loadtest.scenarios import Scenario
 
+_SECONDS = 30.0
+_WITHOUT_RATE = ("single", "offline", "sweep")
 _PLENTY = 10  # times the requests that are needed: enough under any schedule
 
 
@@ -29,7 +31,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     texts = "; ".join(f"{name}: {scenario.text}" for name, scenario in SCENARIOS.items()).replace("%", "%%")
     parser.add_argument("scenario", choices=SCENARIOS, metavar="SCENARIO", help=texts)
     parser.add_argument("--rate", type=positive, help="requests a second (default 20, or what the scenario finds)")
-    parser.add_argument("--duration", type=duration, default=30.0, help="of each run: 30s, 2m (default 30s)")
+    parser.add_argument("--duration", type=duration, help="of each run: 30s, 2m (default 30s)")
     parser.add_argument("--schedule", type=Path, metavar="FILE", help="instants to replay: one a line, in seconds")
     parser.add_argument(
         "--metrics-url", type=metrics_url, help="HOST:PORT of the server's metrics: soak watches memory"
@@ -50,12 +52,16 @@ def _plan(arguments: argparse.Namespace, scenario: Scenario) -> Plan:
     Raises:
         ValueError: It cannot be measured.
     """
-    rate = arguments.rate or scenario.rate
+    rate, seconds = arguments.rate or scenario.rate, arguments.duration or _SECONDS
+    if arguments.rate and arguments.scenario in _WITHOUT_RATE:
+        raise ValueError(f"in {arguments.scenario} callers wait for their answers: it takes no --rate")
+    if arguments.duration and arguments.scenario == "replay":
+        raise ValueError("a replay is as long as its instants and --rate say: it takes no --duration")
     if arguments.metrics_url and arguments.scenario != "soak":
         raise ValueError("--metrics-url is for soak, which alone looks at the server's memory")
     memory = find_metric(arguments.metrics_url) if arguments.metrics_url else None
     instants = read_instants(arguments.schedule)
-    plan = Plan(rate, arguments.duration, arguments.seed, objective(arguments), instants, memory)
+    plan = Plan(rate, seconds, arguments.seed, objective(arguments), instants, memory)
     if (arguments.scenario == "replay") != (plan.instants is not None):
         raise ValueError("replay and --schedule go together")
     if scenario.rate is None or rate is None:

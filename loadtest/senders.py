@@ -33,7 +33,7 @@ _LEAD_SECONDS = 0.05  # from the order to the start of a run, so that every proc
 _LOOK_SECONDS = 0.5
 _LOOKING_SHARE = 0.02  # of a core at most: a look costs the more, the longer the run
 # Requests a second for which a closed loop has room, of each process and of each caller: more than they can send.
-_MOST_OF_PROCESS, _MOST_OF_CALLER = 20_000, 10_000
+_MOST_OF_PROCESS, _MOST_OF_CALLER = 20_000, 5_000
 
 Watch: TypeAlias = "Callable[[NDArray[np.void], float], bool]"
 """Called with the rows and the seconds since the start, twice a second or, where it takes long, more rarely; False

@@ -10,6 +10,7 @@ import numpy as np
 from loadtest import early_stopping
 from loadtest.calibration import SHARE_OF_CEILING
 from loadtest.early_stopping import Decision
+from loadtest.objective import USUAL_LIMIT_SECONDS
 from loadtest.percentiles import quantile
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 _LEAST_LAG_SECONDS = 1e-3
 _LAG_SHARE = 0.05  # of the objective
-_USUAL_LIMIT_SECONDS = 0.1  # where there is no objective
 MOST_CPU = 0.8  # of a core: a busier client measures itself
 _LEAST_OFFERED = 0.99
 _MOST_STEAL = 0.01
@@ -87,7 +87,7 @@ def _behind_a_standstill(trace: Trace, limit_seconds: float) -> NDArray[np.bool_
 def _conditions(run: Run, objective: Objective | None) -> Iterator[Condition]:
     client = run.conditions
     if run.rate is not None:
-        yield from _open_loop_conditions(run, run.rate, objective.limit_seconds if objective else _USUAL_LIMIT_SECONDS)
+        yield from _open_loop_conditions(run, run.rate, objective.limit_seconds if objective else USUAL_LIMIT_SECONDS)
     if run.rate is not None and objective:
         yield _standstill_condition(run.trace, objective)
     yield Condition(

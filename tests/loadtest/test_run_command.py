@@ -40,3 +40,19 @@ def test_a_scenario_with_a_rate_names_the_schedule_that_it_sends() -> None:
     assert {name: schedule for name, schedule in named.items() if schedule != "poisson"} == {
         name: name for name in SCHEDULES if name != "poisson"
     }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("single", "--rate", "5"), "in single callers wait for their answers: it takes no --rate"),
+        (("offline", "--rate", "5"), "in offline callers wait for their answers: it takes no --rate"),
+        (("replay", "--duration", "5s"), "it takes no --duration"),
+    ],
+)
+def test_what_a_scenario_cannot_heed_is_refused(
+    arguments: tuple[str, ...], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody is to believe that it was heeded."""
+    assert run(*arguments) == 2
+    assert text in capsys.readouterr().err
