@@ -115,7 +115,7 @@ _BY_CODE: dict[int, type[ClientError]] = {
 # UNAVAILABLE means several things: gRPC found nobody, a queue is full, a model is not ready. Only the texts of Triton
 # and of CoordServe, which are the same but for what Triton does not do, tell them apart.
 _UNAVAILABLE_TEXTS: tuple[tuple[re.Pattern[str], type[ClientError]], ...] = (
-    (re.compile(r"maximum queue size|timeout expired|too many images", re.IGNORECASE), Overloaded),
+    (re.compile(r"maximum queue size|timeout expired|too many images|too little memory", re.IGNORECASE), Overloaded),
     (re.compile(r"is stopping|shutting down", re.IGNORECASE), ServerStopping),
     (re.compile(r"being (un)?loaded"), ModelLoading),
     (re.compile(r"not (at )?ready", re.IGNORECASE), ServerNotReady),

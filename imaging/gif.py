@@ -72,7 +72,7 @@ def _first_frame(data: bytes) -> tuple[int, bytes]:
         if data[start + 1] == _GRAPHIC_CONTROL:
             control = data[start:end]
         start = end
-    raise ImageError("the GIF data is truncated: it has no frame")
+    raise ImageError("the GIF has no frame, or too much before it")
 
 
 def _palette_end(data: bytes) -> int:

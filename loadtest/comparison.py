@@ -90,7 +90,7 @@ def compare(first: Sequence[Results], second: Sequence[Results]) -> list[Compare
     """Compare round by round.
 
     Raises:
-        ValueError: The rounds do not pair up, or have nothing in common.
+        ValueError: The rounds do not pair up, were asked different questions, or have nothing in common.
     """
     if len(first) != len(second):
         raise ValueError(f"{len(first)} rounds cannot be paired with {len(second)}")
@@ -108,9 +108,8 @@ def compare(first: Sequence[Results], second: Sequence[Results]) -> list[Compare
 def _check_alike(summaries: Sequence[dict[str, Any]]) -> None:
     """Raise ValueError where rounds were asked different questions, so that their answers say nothing of a server."""
     for key in ("scenario", "objective"):
-        different = next((each[key] for each in summaries if each[key] != summaries[0][key]), None)
-        if different is not None:
-            raise ValueError(f"they differ in their {key}: {summaries[0][key]} and {different}")
+        if others := [each[key] for each in summaries if each[key] != summaries[0][key]]:
+            raise ValueError(f"they differ in their {key}: {summaries[0][key]} and {others[0]}")
 
 
 def _carried(first: Sequence[Results], second: Sequence[Results]) -> list[Compared]:

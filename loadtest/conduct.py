@@ -53,9 +53,11 @@ def conduct(arguments: argparse.Namespace, scenario: Scenario, make_plan: Callab
         if calibration:
             _check_rate(plan.rate, calibration)
         summary, runs = _run(arguments, scenario, plan, prepared, calibration)
-        if arguments.output:
-            results.write(arguments.output, runs, summary)
-        print(describe(summary))
+        try:
+            if arguments.output:
+                results.write(arguments.output, runs, summary)
+        finally:
+            print(describe(summary))
         if arguments.output:
             print(f"report: {write_report(arguments.output)}", file=sys.stderr)
     except (TargetError, ValueError, OSError) as error:

@@ -24,7 +24,7 @@ from loadtest.images import make_images, read_images
 from loadtest.locust_ledger import Ledger
 from loadtest.locust_watch import DEFAULT_HOST
 from loadtest.payloads import Mix, check, make_workload
-from loadtest.target import CHANNEL_OPTIONS, find_target
+from loadtest.target import LOAD_OPTIONS, find_target
 from loadtest.trace import DROPPED
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class Load:
         self._sources = itertools.count()
         self._numbers = itertools.count()
         self._under_way = Group()
-        self._channel = grpc.insecure_channel(self.target.url, options=CHANNEL_OPTIONS)
+        self._channel = grpc.insecure_channel(self.target.url, options=LOAD_OPTIONS)
         self._call = self._channel.unary_unary(self.target.method, request_serializer=None, response_deserializer=None)
 
     @property

@@ -138,6 +138,7 @@ class LocustTest:
             self._load = None
         if self._tell_master:
             self._tell_master()
+            self._client_cpu = 0.0  # which it knows now; between tests there is nothing to tell
         self._over.set()
 
     def activity(self) -> Activity:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from loadtest import results
 from loadtest.arguments import objective
@@ -47,13 +47,19 @@ def judge(
     run = _run(trace, kinds, client_cpu, options.seed)
     summary = summarize([run], objective(options), scenario="locust")
     if lost and summary["verdict"] != MISSED:
-        reason = f"{lost} of the workers went away, or did not tell what became of their last requests"
-        summary |= {"verdict": INVALID, "reasons": [reason, *summary["reasons"]]}
+        _disbelieve(summary, f"{lost} of the workers went away, or did not tell what became of their last requests")
     print(describe(summary))
     if options.output:
         results.write(Path(options.output), [run], summary | describe_environment(target, options))
         write_report(Path(options.output))
     return EXIT_CODES[summary["verdict"]]
+
+
+def _disbelieve(summary: dict[str, Any], reason: str) -> None:
+    """Make a summary, and the run in it, say that it is invalid."""
+    for told in (summary, summary["runs"][0]):
+        told |= {"verdict": INVALID, "reasons": [reason, *told["reasons"]]}
+    summary["runs"][0]["conditions"].append({"name": "workers", "valid": False, "text": reason})
 
 
 def _run(trace: Trace, kinds: Sequence[str], client_cpu: float, seed: int) -> Run:

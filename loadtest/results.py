@@ -61,7 +61,7 @@ def check_writable(directory: Path) -> None:
 def write(directory: Path, runs: Sequence[Run], summary: dict[str, Any]) -> None:
     """Write summary.json and requests.csv.gz, replacing what is there; numbers that are not finite are an error.
 
-    What is there is replaced once both are written: who loses patience before keeps the result before.
+    What is there is replaced once both are written; until then an interruption leaves the old result.
     """
     text = json.dumps(summary, indent=2, allow_nan=False)
     directory.mkdir(parents=True, exist_ok=True)

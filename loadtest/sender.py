@@ -22,7 +22,7 @@ import numpy as np
 
 from loadtest import event_loop
 from loadtest.answers import judge, judge_refusal
-from loadtest.target import CHANNEL_OPTIONS
+from loadtest.target import LOAD_OPTIONS
 from loadtest.trace import DROPPED, OUTCOME, ROW
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class _Sender:
         """Warm the connection, then take orders until there is nobody to give them."""
         inbox: asyncio.Queue[Order | None] = asyncio.Queue()
         asyncio.get_running_loop().add_reader(self._connection.fileno(), self._receive, inbox)
-        async with grpc.aio.insecure_channel(self._settings.url, options=CHANNEL_OPTIONS) as channel:
+        async with grpc.aio.insecure_channel(self._settings.url, options=LOAD_OPTIONS) as channel:
             self._calls = {
                 method: channel.unary_unary(method, request_serializer=None, response_deserializer=None)
                 for method in {message.method for message in self._settings.messages}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import multiprocessing.connection
+import multiprocessing.resource_tracker
 import signal
 import time
 from dataclasses import dataclass, replace
@@ -170,6 +171,7 @@ class Senders:
 @contextlib.contextmanager
 def _without_ctrl_c() -> Iterator[None]:
     """Hold back SIGINT, from this thread and from the processes that it starts, which never get it then."""
+    multiprocessing.resource_tracker.ensure_running()  # or the first process would start it, which lets SIGINT through
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -21,13 +21,14 @@ INFER = "/inference.GRPCInferenceService/ModelInfer"
 CHANNEL_OPTIONS = (
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
-    # A name that stands for several servers, dns:///coordserve:8001, is all of them, and not the first one alone.
-    ("grpc.lb_policy_name", "round_robin"),
     # After an outage the server is what is measured, and not how long gRPC waits before it tries again.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
 )
+# A name that stands for several servers, dns:///coordserve:8001, is all of them for load; what asks a server for its
+# statistics, and asks again later, stays with one.
+LOAD_OPTIONS = (*CHANNEL_OPTIONS, ("grpc.lb_policy_name", "round_robin"))
 PAYLOADS = ("image", "uint8", "float32")
 _DATATYPES = {"uint8": "UINT8", "float32": "FP32"}
 _TIMEOUT_SECONDS = 10.0

@@ -123,11 +123,11 @@ def _standstill_condition(trace: Trace, objective: Objective) -> Condition:
     behind = _behind_a_standstill(trace, objective.limit_seconds)
     others = trace.select(~behind)
     blameless = objective.observed_met(trace) or not (len(others) and objective.observed_met(others))
+    found = f"{np.count_nonzero(behind)} requests left very late, or had to wait for those"
     return Condition(
         "client standstill",
         blameless,
-        f"{np.count_nonzero(behind)} requests left very late, or had to wait for those, since the client stood still; "
-        f"{'the verdict would be the same' if blameless else 'the objective is met'} without them",
+        found if blameless else f"{found}, since the client stood still; without them the objective is met",
     )
 
 

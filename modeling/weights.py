@@ -121,7 +121,7 @@ def _recognised_facts(path: Path, state: Mapping[str, Tensor], labels: tuple[str
     if labels is None and architecture.classes != len(known):
         raise InputError(
             f"{path} has {architecture.classes} classes and does not name them: give --labels FILE"
-            " (to modeling.calibrate, where this command takes none)"
+            " (where a command takes none, modeling.calibrate does, and writes them into a file of weights)"
         )
     if labels is None and git_blob_id(path.read_bytes()) != IMAGENET_BLOB_ID:
         logger.warning("%s does not name its classes, which are taken for ImageNet's: --labels FILE names others", path)

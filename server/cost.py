@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 # Larger batches must be this much cheaper per row before they are worth their latency.
 _WORTHWHILE = 1.03
 # Weight of one execution in the running level: some fifty executions make a new level.
 _WEIGHT = 0.05
 # One execution moves the level by at most what this factor allows: a stall is not a trend.
 _OUTLIER = 2.0
-# Where warm-up taught nothing, the fastest of so many executions tells what a row costs: the first ones prepare things.
-_GUESSES = 8
+# Where warm-up taught nothing, the fastest of a size's first executions counts: the very first ones prepare things.
+_FIRST = 8
 
 
 class CostModel:
@@ -19,8 +21,8 @@ class CostModel:
     what executions take now, since neighbours and clock speeds come and go. Keeping the two apart means that sizes
     which are seldom used never go stale, and that one stall cannot make a size look bad for ever.
 
-    Of a model that warm-up taught nothing, as it takes no zeros, a row is taken to cost as much in each batch, and
-    batches may grow to any size: which one is the cheapest nobody knows.
+    Of a model that warm-up taught nothing, as it takes no zeros, the curve is that of each size's first executions, and
+    larger batches are taken to cost as much per row. They may grow to any size: which one is the cheapest nobody knows.
 
     Not synchronised: the batcher calls it under its own lock.
     """
@@ -28,7 +30,7 @@ class CostModel:
     def __init__(self, max_rows: int) -> None:
         self.max_rows = max_rows
         self._measured: dict[int, float] = {}
-        self._guesses: list[float] = []
+        self._seen: dict[int, list[float]] = {}
         self._base = [0.0] * (max_rows + 1)  # the curve: what was measured, and what lies between
         self._level = 1.0
         self._cheapest_rows: int | None = max_rows  # None where the curve has changed since it was last looked for
@@ -52,15 +54,24 @@ class CostModel:
             self._base[rows] = self._base[low] + step * (rows - low)
 
     def observe(self, rows: int, seconds: float) -> None:
-        """Take an execution that served requests into the level."""
-        if not self._measured and len(self._guesses) < _GUESSES:
-            self._guesses.append(seconds / rows)
-            self._base = [number * min(self._guesses) for number in range(self.max_rows + 1)]
+        """Take an execution that served requests into the level; or into the curve, where warm-up has made none."""
+        if not self._measured and len(self._seen.setdefault(rows, [])) < _FIRST:
+            self._seen[rows].append(seconds)
+            self._draw()
             return
         expected = self._base[rows] * self._level
         if expected > 0:
             ratio = min(max(seconds / expected, 1 / _OUTLIER), _OUTLIER)
             self._level *= 1 + _WEIGHT * (ratio - 1)
+
+    def _draw(self) -> None:
+        """Draw the curve from the executions that were seen."""
+        fastest = {0: 0.0} | {rows: min(seconds) for rows, seconds in sorted(self._seen.items()) if seconds}
+        largest = max(fastest)
+        fastest[self.max_rows] = fastest[largest] / largest * self.max_rows
+        for low, high in pairwise(fastest):
+            self._base[high] = fastest[high]
+            self._interpolate(low, high)
 
     def seconds(self, rows: int) -> float:
         """Expected duration of one execution of `rows` rows; 0 where nothing near it was measured."""

@@ -39,6 +39,7 @@ class RepositoryPoll:
         self._directory = directory
         self._seen = model_directories.contents(directory, {})
         self._loaded = dict(self._seen)
+        self._left_alone: set[str] = set()  # what this look has tried, or will in its turn, or must not touch
         self._trouble = TroubleLog(logger)
 
     def look(self) -> None:
@@ -56,6 +57,7 @@ class RepositoryPoll:
         changed = {name for name in {*seen, *self._loaded} - unsettled if seen.get(name) != self._loaded.get(name)}
         self._seen = seen
         self._repository.unsettled = frozenset(unsettled)
+        self._left_alone = unsettled | changed
         for name in sorted(changed, key=lambda name: (bool(self._repository.steps(name)), name)):
             self._follow(name, seen.get(name))
 
@@ -72,4 +74,6 @@ class RepositoryPoll:
         with contextlib.suppress(LoadError, ShuttingDown):
             self._repository.load(name)
             for ensemble in self._repository.broken_with_step(name):
-                self._load(ensemble)
+                if ensemble not in self._left_alone:
+                    self._left_alone.add(ensemble)
+                    self._load(ensemble)

@@ -45,8 +45,10 @@ def draw(panel: Panel) -> _Drawn:
 
 
 def _description(panel: Panel) -> str:
-    lacking = {"python": "Triton only.", "triton": "This server; Triton does not tell, or only in its newest versions."}
+    lacking = {"python": "Triton only.", "triton": "This server only; Triton does not tell."}
     only = "" if len(panel.servers) > 1 else " " + lacking["python" if "triton" in panel.servers else "triton"]
+    if panel.newest_triton:
+        only = " Of Triton in its newest versions only."
     return panel.description + only
 
 

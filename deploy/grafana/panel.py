@@ -40,6 +40,7 @@ class Panel:
     repeated_by: str = ""  # a variable: one panel for each of its values
     span: int = 8
     height: int = 8
+    newest_triton: bool = False  # whether Triton's newest versions tell it, too, which older ones do not
 
     @property
     def servers(self) -> set[Server]:

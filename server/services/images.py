@@ -86,7 +86,11 @@ class ImageDecoder:
         """Decode in a thread, of which one must be free."""
         loop = asyncio.get_running_loop()
         done = loop.create_future()
-        work = self._executor.submit(_decode, data, wanted, self._limits)
+        try:
+            work = self._executor.submit(_decode, data, wanted, self._limits)
+        except BaseException:  # there may be no thread to be had
+            self._finished(done)
+            raise
 
         def tell(_work: object) -> None:
             with contextlib.suppress(RuntimeError):  # the loop has ended, and nobody waits any more
@@ -94,7 +98,10 @@ class ImageDecoder:
 
         work.add_done_callback(tell)
         await done
-        return work.result()
+        try:
+            return work.result()
+        finally:
+            del work  # it knows its error, whose trace knows this frame, and the image with it
 
     def _finished(self, done: asyncio.Future[None]) -> None:
         self._held -= 1

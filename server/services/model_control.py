@@ -19,9 +19,9 @@ class ModelControl:
     leaves.
     """
 
-    def __init__(self, repository: ModelRepository, loaded: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, repository: ModelRepository, changed: Callable[[], Awaitable[None]]) -> None:
         self._repository = repository
-        self._loaded = loaded
+        self._changed = changed
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model-control")
         self._under_way: set[asyncio.Task[None]] = set()  # the event loop itself keeps no task alive
 
@@ -39,8 +39,9 @@ class ModelControl:
     async def _load(self, name: str, config_override: str | None) -> None:
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._thread, self._repository.load, name, config_override)
-        await self._loaded()
+        await self._changed()
 
     async def unload(self, name: str) -> None:
         """Take a model out of service, if it is in service."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._repository.unload, name)
+        await self._changed()

@@ -107,7 +107,9 @@ async def _parsed_all(parse: Callable[[bytes], Any], messages: AsyncIterator[byt
 def _small(parse: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
     def parse_if_small(message: bytes) -> Any:
         if len(message) > _MOST_SMALL_BYTES:
-            raise MessageTooLarge(f"Received message larger than max ({len(message)} vs. {_MOST_SMALL_BYTES})")
+            raise MessageTooLarge(
+                f"this method takes messages of at most {_MOST_SMALL_BYTES} bytes, and this one has {len(message)}"
+            )
         return parse(message)
 
     return parse_if_small

@@ -37,6 +37,7 @@ def test_code_decides_the_class_and_text_is_kept(code: str, kind: type[errors.Cl
     [
         ("Exceeds maximum queue size", errors.Overloaded),
         ("too many images wait to be decoded", errors.Overloaded),
+        ("there is too little memory for the image now", errors.Overloaded),
         ("Request timeout expired", errors.Overloaded),
         ("Request for unknown model: 'm' version 1 is not at ready state", errors.ServerNotReady),
         ("Server not ready", errors.ServerNotReady),

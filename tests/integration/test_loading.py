@@ -67,6 +67,21 @@ def test_with_strict_readiness_whatever_failed_must_be_repaired(tmp_path: Path, 
         assert rows.answers(inference.ModelInfer(rows.request("bare", 0))) == [3]
 
 
+def test_with_strict_readiness_what_failed_may_be_taken_back(tmp_path: Path, start_server: StartServer) -> None:
+    """Once a model that does not load is unloaded, nothing is missing."""
+    for name in ("bare", "worker"):
+        write_model(tmp_path / name, Worker(), BATCHING + ROWS)
+    (tmp_path / "bare" / "1" / "model.pt").write_bytes(b"no module")
+    explicit = ["--model-control-mode", "explicit", "--load-model", "bare", "--load-model", "worker"]
+    with (
+        start_server(tmp_path, "--strict-readiness", *explicit) as server,
+        rows.own_connection(server.grpc_address) as channel,
+    ):
+        assert server.get("/readyz")[0] == 503
+        unload(rows.stub(channel), "bare")
+        assert server.get("/readyz")[0] == 200
+
+
 def test_a_repository_may_hold_more_than_this_server_serves(tmp_path: Path, start_server: StartServer) -> None:
     """Models of other backends are reported, what is no model is passed over, and the rest serves."""
     write_model(tmp_path / "worker", Worker(), BATCHING + ROWS)

@@ -223,6 +223,7 @@ def test_a_worker_that_dies_is_missed(tmp_path: Path, images: str) -> None:
 
     assert summary(tmp_path)["verdict"] == "invalid"
     assert "1 of the workers went away" in process.log
+    assert "carries" not in (tmp_path / "report.md").read_text().splitlines()[0]
 
 
 def test_drops_do_not_look_fast(images: str) -> None:

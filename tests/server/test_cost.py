@@ -46,15 +46,15 @@ def test_a_size_that_was_never_measured_costs_nothing() -> None:
 
 
 def test_what_warm_up_taught_nothing_of_is_learned_from_requests() -> None:
-    """A row costs what it did in the fastest of the first executions; batches may grow to any size."""
-    cost = CostModel(4)
-    for rows, seconds in ((2, 8.0), (4, 4.0), (1, 2.0)):
+    """The fastest of a size's first executions counts, beyond the largest each row costs as much; batches may grow."""
+    cost = CostModel(8)
+    for rows, seconds in ((2, 8.0), (2, 2.0), (4, 3.0)):
         cost.observe(rows, seconds)
-    assert [cost.seconds(rows) for rows in range(5)] == [0, 1, 2, 3, 4]
-    assert cost.cheapest_rows == 4
+    assert [cost.seconds(rows) for rows in range(9)] == [0, 1, 2, 2.5, 3, 3.75, 4.5, 5.25, 6]
+    assert cost.cheapest_rows == 8
     for _ in range(500):
-        cost.observe(1, 3.0)
-    assert cost.seconds(2) == pytest.approx(6.0, rel=0.05)
+        cost.observe(2, 4.0)
+    assert cost.seconds(8) == pytest.approx(12.0, rel=0.05)
 
 
 def test_a_clock_too_coarse_to_measure_is_no_error() -> None:

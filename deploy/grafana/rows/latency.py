@@ -63,6 +63,7 @@ LATENCY = Row(
             no_value="no requests",
             thresholds=((None, "red"), (0.99, "green")),
             highest=1,
+            newest_triton=True,
         ),
         Panel(
             "Answer times",

@@ -52,6 +52,7 @@ OBJECTIVES = Row(
             "percentunit",
             (Query(_kept("latency").expr, "{{server}}", PYTHON),),
             kind="stat",
+            newest_triton=True,
             no_value="no requests",
             thresholds=((None, "red"), (0.99, "green")),
             lowest=None,
