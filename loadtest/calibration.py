@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
-import subprocess
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +12,7 @@ from loadtest.payloads import check
 from loadtest.percentiles import quantile
 from loadtest.sender import SenderSettings
 from loadtest.senders import Senders
+from loadtest.server_process import listening
 from loadtest.target import TargetError
 
 if TYPE_CHECKING:
@@ -79,17 +77,9 @@ def null_server(*arguments: str) -> Iterator[str]:
     Raises:
         TargetError: It does not start.
     """
-    command = [sys.executable, "-m", "loadtest.null_server", *arguments]
-    with subprocess.Popen(  # noqa: S603 - our own
-        command,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,  # Ctrl-C is for us
-    ) as process:
+    with contextlib.ExitStack() as stack:
         try:
-            line = process.stdout.readline() if process.stdout else ""
-            if not (match := re.search(r"listening: gRPC on ([^,\s]+)", line)):
-                raise TargetError("the null server did not start")
-            yield match[1]
-        finally:
-            process.terminate()
+            served = stack.enter_context(listening("loadtest.null_server", *arguments))
+        except RuntimeError as error:
+            raise TargetError(f"the null server: {error}") from error
+        yield served.url

@@ -116,7 +116,7 @@ def _measure(
     """
     plan = Plan(None, arguments.duration, arguments.seed, objective(arguments))
     with serve(name, repository, arguments.model[-1]) as served:
-        own = _with(arguments, url=served.url, server_pid=served.pid, model=arguments.model[-1:])
+        own = _with(arguments, url=served.url, server_pid=served.process.pid, model=arguments.model[-1:])
         if conduct(own, Scenario("both servers", run, rate=None, several=True), lambda: plan) == USAGE:
             raise _Stopped(f"{name} could not be measured")
     output = arguments.output

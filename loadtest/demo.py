@@ -5,17 +5,17 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO, cast
+from typing import TYPE_CHECKING
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from loadtest.server_process import COMMANDS, listening
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,29 +74,14 @@ def _copy_photographs(directory: Path) -> int:
 @contextlib.contextmanager
 def _server(repository: str) -> Iterator[str]:
     """A server on a free port, ready to answer, and its address."""
-    command = [sys.executable, "-m", "server", "--model-repository", repository, "--grpc-port", "0"]
-    command += ["--metrics-port", "0", "--lame-duck-seconds", "0", "--log-format", "text"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own server
-        lines = cast("TextIO", process.stderr)
-        address = _address(lines)
-        # Somebody must go on reading, or the server would block on its log.
-        reader = threading.Thread(target=lambda: sys.stderr.writelines(lines))
-        reader.start()
+    command = (*COMMANDS["python"], "--log-format", "text", "--model-repository", repository)
+    with contextlib.ExitStack() as stack:
         try:
-            _wait_until_ready(address)
-            yield address
-        finally:
-            process.terminate()
-            reader.join()
-
-
-def _address(lines: TextIO) -> str:
-    """The gRPC address that the server tells when it listens."""
-    for line in lines:
-        sys.stderr.write(line)
-        if match := re.search(r"listening: gRPC on ([^,\s]+)", line):
-            return match[1]
-    raise SystemExit("the server did not start")
+            served = stack.enter_context(listening(*command, echo=True))
+        except RuntimeError as error:
+            raise SystemExit(str(error)) from error
+        _wait_until_ready(served.url)
+        yield served.url
 
 
 def _wait_until_ready(address: str) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,15 +32,17 @@ _LAST_LINES = 3
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A server that answers.
+    """A server that answers, or is about to.
 
     Attributes:
         url: HOST:PORT of its gRPC port.
-        pid: Its process.
+        process: It.
+        log: What it writes.
     """
 
     url: str
-    pid: int
+    process: subprocess.Popen[str]
+    log: Log
 
 
 @contextlib.contextmanager
@@ -49,43 +52,67 @@ def serve(name: str, repository: Path, model: str) -> Iterator[Served]:
     Raises:
         RuntimeError: It does not start, or does not load the model.
     """
-    command = [sys.executable, "-m", *COMMANDS[name], "--model-repository", str(repository)]
+    with listening(*COMMANDS[name], "--model-repository", str(repository)) as served:
+        _wait_until_ready(served, model)
+        yield served
+
+
+@contextlib.contextmanager
+def listening(*command: str, echo: bool = False) -> Iterator[Served]:
+    """A server that `python -m COMMAND` starts, from when it listens; ended when this ends.
+
+    It is no part of this terminal: Ctrl-C is for us, and the server is needed until the last answer.
+
+    Args:
+        command: The module and its arguments.
+        echo: Whether what it writes is shown, too.
+
+    Raises:
+        RuntimeError: It does not start.
+    """
     with subprocess.Popen(  # noqa: S603 - our own
-        command,
+        [sys.executable, "-m", *command],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        start_new_session=True,  # Ctrl-C is for us; the server is needed until the last answer
+        start_new_session=True,
     ) as process:
-        log = _Log(process)
+        log = Log(process, echo=echo)
         try:
-            url = log.address()
-            _wait_until_ready(url, model, process, log)
-            yield Served(url, process.pid)
+            yield Served(log.address(), process, log)
         finally:
             process.terminate()
             _end(process)
+            log.wait()
 
 
-class _Log:
+class Log:
     """What a server writes; somebody must read it, or it would wait for that."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.lines: list[str] = []
+    def __init__(self, process: subprocess.Popen[str], *, echo: bool) -> None:
+        self._echo = echo
+        self._lines: deque[str] = deque(maxlen=_LAST_LINES)
         self._address = ""
         self._told = threading.Event()
-        threading.Thread(target=self._read, args=(process,), daemon=True).start()
+        self._reader = threading.Thread(target=self._read, args=(process,), daemon=True)
+        self._reader.start()
 
     def _read(self, process: subprocess.Popen[str]) -> None:
         for line in process.stdout or ():
-            self.lines.append(line.strip())
+            if self._echo:
+                sys.stderr.write(line)
+            self._lines.append(line.strip())
             if not self._address and (match := re.search(r"listening: gRPC on ([^,\s]+)", line)):
                 self._address = match[1]
                 self._told.set()
         self._told.set()
 
     def address(self) -> str:
-        """Where it listens."""
+        """Where it listens.
+
+        Raises:
+            RuntimeError: Nowhere.
+        """
         self._told.wait(_READY_SECONDS)
         if not self._address:
             raise RuntimeError(f"the server did not start: {self.end()}")
@@ -93,20 +120,24 @@ class _Log:
 
     def end(self) -> str:
         """The last that it wrote."""
-        return " / ".join(self.lines[-_LAST_LINES:])
+        return " / ".join(self._lines)
+
+    def wait(self) -> None:
+        """Until all that it wrote has been read; it has ended."""
+        self._reader.join(_END_SECONDS)
 
 
-def _wait_until_ready(url: str, model: str, process: subprocess.Popen[str], log: _Log) -> None:
+def _wait_until_ready(served: Served, model: str) -> None:
     end = time.monotonic() + _READY_SECONDS
     request = service_pb2.ModelReadyRequest(name=model)
-    with grpc.insecure_channel(url) as channel:
+    with grpc.insecure_channel(served.url) as channel:
         stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
-        while process.poll() is None and time.monotonic() < end:
+        while served.process.poll() is None and time.monotonic() < end:
             with contextlib.suppress(grpc.RpcError):
                 if stub.ModelReady(request, timeout=5, wait_for_ready=True).ready:
                     return
             time.sleep(0.1)
-    raise RuntimeError(f"the server did not load {model}: {log.end()}")
+    raise RuntimeError(f"the server did not load {model}: {served.log.end()}")
 
 
 def _end(process: subprocess.Popen[str]) -> None:

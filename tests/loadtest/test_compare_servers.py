@@ -50,9 +50,9 @@ def test_both_servers_get_the_same_settings(image_repository: Path, tmp_path: Pa
 def test_a_server_lives_as_long_as_it_is_needed(image_repository: Path) -> None:
     """It answers within the block, and its process is gone after it."""
     with serve("python", image_repository, "colours") as served:
-        assert psutil.pid_exists(served.pid)
+        assert psutil.pid_exists(served.process.pid)
         assert served.url.startswith("127.0.0.1:")
-    assert not psutil.pid_exists(served.pid)
+    assert not psutil.pid_exists(served.process.pid)
 
 
 def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def served_round(repository: Path, attention: str, settings: Settings, number: i
     with serve("python", repository, model) as served:
         target = find_target(served.url, (model,), "uint8")
         workload = make_workload(target, make_images(settings.seed, _PICTURES), Mix())
-        options = Options(server_pid=served.pid, warm_up_seconds=_WARM_UP_SECONDS)
+        options = Options(server_pid=served.process.pid, warm_up_seconds=_WARM_UP_SECONDS)
         with Session(target, workload, options) as session:
             session.warm_up(settings.rate)
             seed = settings.seed + number
