@@ -66,7 +66,7 @@ class CostModel:
 
     def _draw(self) -> None:
         """Draw the curve from the executions that were seen."""
-        fastest = {0: 0.0} | {rows: min(seconds) for rows, seconds in sorted(self._seen.items()) if seconds}
+        fastest = {0: 0.0} | {rows: min(seconds) for rows, seconds in sorted(self._seen.items())}
         largest = max(fastest)
         fastest[self.max_rows] = fastest[largest] / largest * self.max_rows
         for low, high in pairwise(fastest):

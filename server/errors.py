@@ -68,7 +68,7 @@ class MessageTooLarge(ServingError):  # noqa: N818
     reason = "too_large"
 
 
-class OriginNotAllowed(ServingError):  # noqa: N818
+class OriginNotAllowed(ServingError):  # noqa: N818 - likewise
     """A page of another origin asks in its visitor's name."""
 
     code = grpc.StatusCode.PERMISSION_DENIED

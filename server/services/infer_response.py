@@ -54,11 +54,11 @@ def _classify(
 ) -> tuple[list[bytes], list[int]]:
     """Each row's best classes as `score:index[:label]`, and the shape of these strings."""
     rows = array.reshape(len(array), -1) if batched else array.reshape(1, -1)
+    write = "{:f}".format if array.dtype.kind == "f" else str  # as C++ prints numbers
     strings: list[bytes] = []
     for row in rows:
         best = top_classes(row, count)
-        # As C++ prints numbers.
-        values = [f"{score:f}" if array.dtype.kind == "f" else str(score) for score in row[best].tolist()]
+        values = map(write, row[best].tolist())
         strings += [_class_string(value, index, labels) for value, index in zip(values, best.tolist(), strict=True)]
     per_row = min(count, rows.shape[1])
     return strings, [len(rows), per_row] if batched else [per_row]

@@ -174,6 +174,13 @@ def _answered(url: str) -> int:
     return int(statistics.inference_count)
 
 
+def _wait_until_answered(url: str, count: int) -> None:
+    end = time.monotonic() + PATIENCE_SECONDS
+    while (answered := _answered(url)) < count:
+        assert time.monotonic() < end, f"{answered} requests were answered"
+        time.sleep(0.1)
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_what_is_under_way_at_the_end_is_counted(workers: int, tmp_path: Path, images: str) -> None:
     """Of answers that come after the run time none is missing: all that the server gave, but for what tried it."""
@@ -195,10 +202,7 @@ def test_what_is_under_way_when_it_is_told_to_end_is_counted(workers: int, tmp_p
         null_server("--service", "constant:3s", "--servers", "256") as url,
         contextlib.closing(ServerProcess([*command, "--host", url])) as process,
     ):
-        end = time.monotonic() + PATIENCE_SECONDS
-        while _answered(url) < 5:
-            assert time.monotonic() < end, process.log
-            time.sleep(0.1)
+        _wait_until_answered(url, 5)
         process.send_signal(signal.SIGTERM)
         process.wait_exit()
         answered = _answered(url)
@@ -214,10 +218,7 @@ def test_a_worker_that_dies_is_missed(tmp_path: Path, images: str) -> None:
         null_server("--service", "constant:1ms", "--servers", "256") as url,
         contextlib.closing(ServerProcess([*command, "--host", url])) as process,
     ):
-        end = time.monotonic() + PATIENCE_SECONDS
-        while _answered(url) < 20:
-            assert time.monotonic() < end, process.log
-            time.sleep(0.1)
+        _wait_until_answered(url, 20)
         psutil.Process(process.pid).children()[0].kill()
         assert process.wait_exit() == 3, process.log
 

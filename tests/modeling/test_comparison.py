@@ -28,7 +28,7 @@ def test_differing_module_is_noticed(tmp_path: Path, facts: ModelFacts, trained:
     network = trained(facts)
     save_torchscript(Servable(network, facts), facts, tmp_path / "model.pt")
     with torch.no_grad():
-        network.classifier[1].bias[0].add_(0.01)  # type: ignore[index]
+        network.classifier[1].bias[0].add_(0.01)  # type: ignore[index]  # PyTorch says less of modules than they are
 
     module, _, form = load_torchscript(tmp_path / "model.pt")
     with pytest.raises(ExportError, match="differs from the network by"):

@@ -42,4 +42,4 @@ def test_sizes() -> None:
 def test_impossible_recipes(wrong: dict[str, object]) -> None:
     """A recipe that cannot be followed is refused."""
     with pytest.raises(ValueError, match=next(iter(wrong)).removesuffix("s")):
-        Recipe(**wrong)  # type: ignore[arg-type]
+        Recipe(**wrong)  # type: ignore[arg-type]  # that is what is wrong
