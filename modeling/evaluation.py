@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from modeling.dataset import DataSet
     from modeling.facts import ModelFacts
 
-_BATCH_SIZE = 64
+_BATCH_SIZE, _BATCH_SIZE_OF_GPUS = 64, 1024
 
 
 def evaluate(
@@ -52,7 +52,8 @@ def measure_accuracy(model: Callable[[Tensor], Tensor], pixels: Tensor, labels: 
         pixels: uint8 [N, H, W, 3].
         labels: int64 [N].
     """
-    batches = tqdm(torch.split(pixels, _BATCH_SIZE), "evaluating", unit="batch", disable=None, leave=False)
+    batch_size = _BATCH_SIZE_OF_GPUS if pixels.is_cuda else _BATCH_SIZE
+    batches = tqdm(torch.split(pixels, batch_size), "evaluating", unit="batch", disable=None, leave=False)
     ranked, _ = _rank(model, batches, 1)
     return top_k_accuracy(labels.cpu().numpy(), ranked, 1)
 

@@ -9,6 +9,7 @@ end the weights are set back as at any other step. Randomness follows from the s
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -107,7 +108,8 @@ class QuickTrainer:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
             logits = self.network(self._normalisation(views)).float()
         loss = functional.cross_entropy(logits, labels, reduction="sum")
-        if not loss.isfinite():
+        value = loss.item()  # the only time in a step that a GPU is waited for
+        if not math.isfinite(value):
             raise InputError(f"the loss is not finite at step {self.step + 1}")
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -117,7 +119,7 @@ class QuickTrainer:
         self.step += 1
         if self.step % _LOOKAHEAD_STEPS == 0 or self.step == self.steps:
             self._look_ahead()
-        return loss.item() / len(labels)
+        return value / len(labels)
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that a run needs to go on; it needs no state of a random generator."""

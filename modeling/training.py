@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn import functional
 from torch.nn.utils import convert_conv2d_weight_memory_format
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from modeling.augmentation import VARIETIES, augment, mix
 from modeling.checkpoint import load_strictly
@@ -66,6 +68,7 @@ class Trainer:
         self._device = device
         self._pixels, self._labels = pixels.to(device), labels.to(device)
         self._teachers = teachers
+        self._order: Tensor | None = None  # of the images in the current epoch
         self._classes = len(facts.classes)
         self._normalisation = Normalisation(facts, maximum=255).to(device)
         self._served_size = facts.size
@@ -102,17 +105,19 @@ class Trainer:
         views, labels = self._batch()
         for group in self._optimizer.param_groups:
             group["lr"] = self.recipe.learning_rate_at(self.step / self.steps)
+        inputs = self._normalisation(self._as_served(views))
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"):
-            logits = self.network(self._normalisation(self._as_served(views))).float()
+            logits = self.network(inputs).float()
         loss = self._loss(logits, labels, views)
-        if not loss.isfinite():
+        value = loss.item()  # the only time in a step that a GPU is waited for
+        if not math.isfinite(value):
             raise InputError(f"the loss is not finite at step {self.step + 1}: give a lower --learning-rate")
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
         self._update_average()
         self.step += 1
-        return loss.item()
+        return value
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that a run needs to go on; it needs no state of a random generator."""
@@ -129,6 +134,7 @@ class Trainer:
         self.average.load_state_dict(state["average"])
         self._optimizer.load_state_dict(state["optimizer"])
         self.step = state["step"]
+        self._order = None
 
     def _loss(self, logits: Tensor, labels: Tensor, views: Tensor) -> Tensor:
         loss = functional.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
@@ -143,8 +149,10 @@ class Trainer:
     def _batch(self) -> tuple[Tensor, Tensor]:
         """Return the current step's views, float32 [N, 3, H, W], 0 to 255, and labels, float32 [N, classes]."""
         epoch, index = divmod(self.step, self.steps_per_epoch)
-        order = torch.randperm(len(self._labels), generator=torch.Generator().manual_seed(self._seed(epoch)))
-        chosen = order[index * self._batch_size :][: self._batch_size].to(self._device)
+        if index == 0 or self._order is None:  # not at each step: a copy to a GPU waits until it has nothing else to do
+            order = torch.randperm(len(self._labels), generator=torch.Generator().manual_seed(self._seed(epoch)))
+            self._order = order.to(self._device)
+        chosen = self._order[index * self._batch_size :][: self._batch_size]
         size = min(self.size, self._served_size)
         views, own = mix(augment(self._pixels[chosen], size, VARIETIES[self.recipe.variety]), self.recipe.mixed_share)
         labels = functional.one_hot(self._labels[chosen], self._classes)
@@ -160,8 +168,9 @@ class Trainer:
     def _update_average(self) -> None:
         # At the beginning the average forgets faster, or it would hold on to the first random weights.
         decay = min(self.recipe.average_decay, (1 + self.step) / (10 + self.step))
-        for average, value in zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True):
-            if value.is_floating_point():
-                average.lerp_(value, 1 - decay)
-            else:
-                average.copy_(value)
+        averages, values = self.average.state_dict(), self.network.state_dict()
+        real = [name for name, value in values.items() if value.is_floating_point()]
+        move = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+        move([averages.pop(name) for name in real], [values.pop(name) for name in real], 0)
+        for name, count in averages.items():
+            count.copy_(values[name])

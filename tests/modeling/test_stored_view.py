@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-import torch
+import io
 
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from imaging import decode_crop
 from modeling.stored_view import BEST_JPEG, as_jpeg
 
 
@@ -22,6 +28,33 @@ def test_shape_and_range() -> None:
     assert read.is_contiguous(memory_format=torch.channels_last)
     assert 0 <= read.min() <= read.max() <= 255
     assert torch.equal(views, before)
+
+
+def blobs(count: int, height: int, width: int) -> torch.Tensor:
+    """Draw views as smooth as photographs are: float32 [count, 3, height, width], 0 to 255."""
+    few = torch.rand(count, 3, 5, 5, generator=torch.Generator().manual_seed(0)) * 255
+    return torch.nn.functional.interpolate(few, size=(height, width), mode="bicubic").clamp(0, 255).round()
+
+
+def stored_and_read(view: torch.Tensor, quality: int) -> torch.Tensor:
+    """Store a view, [3, H, W], in a file and decode that."""
+    buffer = io.BytesIO()
+    pixels = view.to(torch.uint8).permute(1, 2, 0).numpy()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "JPEG", quality=quality, subsampling="4:2:0")
+    return torch.from_numpy(decode_crop(buffer.getvalue(), *pixels.shape[:2])).permute(2, 0, 1).float()
+
+
+@pytest.mark.parametrize("size", [(32, 32), (16, 48), (21, 30)])
+@pytest.mark.parametrize("quality", [1, 20, 75, BEST_JPEG])
+def test_as_a_file_would_be_read(quality: int, size: tuple[int, int]) -> None:
+    """What is read is what a real encoder leaves and a server decodes, but for how either one rounds."""
+    views = blobs(16, *size)
+    files = torch.stack([stored_and_read(view, quality) for view in views])
+    lost = (files - views).abs().mean()
+    difference = (as_jpeg(views, quality) - files).abs().mean()
+
+    assert difference < 0.25 * lost
+    assert difference < 1.5
 
 
 def test_views_stay_in_order() -> None:
