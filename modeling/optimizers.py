@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from modeling.command import InputError
+from modeling.muon import Muon
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,10 +21,9 @@ _adamw = partial(torch.optim.AdamW, foreach=True)
 
 
 class MuonWithAdamW:
-    """Muon (Jordan et al., 2024) for pointwise convolutions, AdamW for everything else, with one learning rate.
+    """Muon for pointwise convolutions, AdamW for everything else, with one learning rate.
 
-    A pointwise convolution is a matrix, [outputs, inputs], and nearly all weights of a mobile network are in such. Muon
-    moves a matrix about as far as AdamW would (Liu et al., 2025), but equally far in all its directions.
+    A pointwise convolution is a matrix, [outputs, inputs], and nearly all weights of a mobile network are in such.
 
     Args:
         groups: Of parameters, each with its `weight_decay`.
@@ -45,7 +45,7 @@ class MuonWithAdamW:
             others = [each for each in group["params"] if each not in matrices]
             of_matrices.append({**group, "params": own})
             of_others.append({**group, "params": others})
-        self._optimizers = [torch.optim.Muon(of_matrices, adjust_lr_fn="match_rms_adamw"), _adamw(of_others)]
+        self._optimizers = [Muon(of_matrices), _adamw(of_others)]
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
