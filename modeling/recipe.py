@@ -47,11 +47,7 @@ class Recipe:
     teacher_temperature: float = _setting(4.0, "what logits are divided by to be compared")
     average_decay: float = _setting(0.998, "share that the running average of the weights keeps at each step")
     precision: str = _setting("fp32", "what it computes in; bf16 is for processors that have it", ("fp32", "bf16"))
-    kernels: str = _setting(
-        "torch",
-        "whose; own ones are faster on a processor, those compiled for the very network on a GPU; both need a compiler",
-        ("torch", "own", "compiled"),
-    )
+    kernels: str = _setting("torch", "whose; own ones are faster, and need a C++ compiler", ("torch", "own"))
     seed: int = _setting(0, "decides everything that is random")
 
     def __post_init__(self) -> None:

@@ -21,7 +21,7 @@ from modeling.servable import PROCESSOR, Normalisation
 from modeling.stored_view import as_jpeg
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from torch import Tensor, nn
 
@@ -76,10 +76,7 @@ class Trainer:
         self.steps_per_epoch = len(labels) // self._batch_size
         self.steps = self.steps_per_epoch * recipe.epochs
         self._optimizer = make_optimizer(recipe.optimizer, self.network, recipe.weight_decay)
-        self._forward: Callable[[Tensor], Tensor] = self.network
-        if recipe.kernels == "compiled":  # anew for each of the few sizes, which is faster than for any
-            self._forward = torch.compile(self.network, dynamic=False)
-        elif recipe.kernels == "own":
+        if recipe.kernels == "own":
             if device.type != PROCESSOR.type:
                 raise InputError("--kernels own are for processors: give --kernels torch, or --device cpu")
             quicken(self.network)
@@ -110,7 +107,7 @@ class Trainer:
             group["lr"] = self.recipe.learning_rate_at(self.step / self.steps)
         inputs = self._normalisation(self._as_served(views))
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"):
-            logits = self._forward(inputs).float()
+            logits = self.network(inputs).float()
         loss = self._loss(logits, labels, views)
         value = loss.item()  # the only time in a step that a GPU is waited for
         if not math.isfinite(value):

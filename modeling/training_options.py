@@ -36,17 +36,16 @@ def add_options(parser: Parser, output: str) -> None:
 
 
 def chosen_device(options: Namespace) -> torch.device:
-    """Return where to train; a GPU's convolutions are to be chosen by trying them, as most steps have the same shapes.
+    """Return where to train.
 
     Raises:
         InputError: There is no GPU where one is asked for.
     """
     if options.device == _CUDA and not torch.cuda.is_available():
         raise InputError("PyTorch finds no GPU here: give --device cpu")
-    if options.device == PROCESSOR.type or not torch.cuda.is_available():
-        return PROCESSOR
-    torch.backends.cudnn.benchmark = True
-    return torch.device(_CUDA)
+    if options.device == _AUTO:
+        return torch.device(_CUDA) if torch.cuda.is_available() else PROCESSOR
+    return torch.device(options.device)
 
 
 def read_data(options: Namespace) -> tuple[DataSet, DataSet]:
