@@ -20,11 +20,16 @@ def credentials(options: argparse.Namespace) -> grpc.ChannelCredentials | None:
         InputError: The file of `--ca` cannot be read, or holds no certificate.
     """
     if options.ca is not None:
-        return grpc.ssl_channel_credentials(_certificates(options.ca))
+        return grpc.ssl_channel_credentials(read_certificates(options.ca))
     return grpc.ssl_channel_credentials() if options.tls else None
 
 
-def _certificates(path: Path) -> bytes:
+def read_certificates(path: Path) -> bytes:
+    """Returns what a file says of who vouches for servers.
+
+    Raises:
+        InputError: It cannot be read, or holds no certificate.
+    """
     try:
         pem = path.read_bytes()
     except OSError as error:

@@ -6,7 +6,9 @@ import argparse
 import re
 from pathlib import Path
 
+from client.credentials import read_certificates
 from client.image_files import find_images
+from loadtest.address import Address
 from loadtest.objective import Objective
 from loadtest.target import PAYLOADS
 
@@ -20,8 +22,11 @@ def add_load_arguments(parser: argparse.ArgumentParser, *, starts_servers: bool 
     A command that starts its servers itself knows their addresses and processes.
     """
     target = parser.add_argument_group("the server")
-    if not starts_servers:
+    if starts_servers:
+        parser.set_defaults(tls=False, ca=None)
+    else:
         target.add_argument("--url", default="127.0.0.1:8001", help="HOST:PORT of its gRPC port (default %(default)s)")
+        add_encryption_arguments(target)
         target.add_argument("--server-pid", type=int, help="its process: to tell its CPU time, and for --server-cpus")
     target.add_argument(
         "--model", action="append", default=[], help="its model (default: the only one); repeat for more"
@@ -46,6 +51,23 @@ def add_load_arguments(parser: argparse.ArgumentParser, *, starts_servers: bool 
     result.add_argument("--percentile", type=percentile, default=0.99, help="that meets it (default 99)")
     result.add_argument("--output", type=Path, metavar="DIR", help="for the report and its data")
     add_metrics_arguments(result)
+
+
+def add_encryption_arguments(group: argparse._ArgumentGroup) -> None:
+    """Add how the server is spoken to, in the words of `python -m client`."""
+    group.add_argument("--tls", action="store_true", help="it, or a proxy in front of it, speaks TLS")
+    group.add_argument("--ca", metavar="FILE", help="the same; certificates in PEM that vouch for it (default: gRPC's)")
+
+
+def address(url: str, arguments: argparse.Namespace) -> Address:
+    """Where the server is and how it is spoken to.
+
+    Raises:
+        ValueError: The file of certificates cannot be read, or holds none.
+    """
+    if arguments.ca is not None:
+        return Address(url, read_certificates(Path(arguments.ca)))
+    return Address(url, b"" if arguments.tls else None)
 
 
 def add_metrics_arguments(group: argparse._ArgumentGroup) -> None:

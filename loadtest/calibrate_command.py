@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from loadtest.address import Address
 from loadtest.arguments import cpus, whole
 from loadtest.calibration import calibrate, null_server
 from loadtest.images import make_images
@@ -46,5 +47,5 @@ def _workload(arguments: argparse.Namespace) -> Workload:
     """The payload as a model of that size takes it."""
     datatype = arguments.payload if arguments.payload != "image" else "uint8"
     with null_server("--payload", datatype, "--size", str(arguments.size)) as url:
-        target = find_target(url, payload=arguments.payload)
+        target = find_target(Address(url), payload=arguments.payload)
     return make_workload(target, make_images(0), Mix())

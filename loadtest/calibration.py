@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from loadtest.address import Address
 from loadtest.payloads import check
 from loadtest.percentiles import quantile
 from loadtest.sender import SenderSettings
@@ -53,9 +54,9 @@ def calibrate(workload: Workload, options: Options) -> Calibration:
         TargetError: The null server does not start or does not take the payload.
     """
     with null_server("--any-input") as url:
-        check(url, workload)
+        check(Address(url), workload)
         settings = SenderSettings(
-            url, workload.messages, most_in_flight=_CALLERS * options.processes, cpus=options.cpus
+            Address(url), workload.messages, most_in_flight=_CALLERS * options.processes, cpus=options.cpus
         )
         with Senders(settings, options.processes) as senders:
             senders.closed_loop(_CALLERS, _SECONDS / 3, _undisturbed)  # connections and buffers grow

@@ -4,16 +4,43 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from loadtest.arguments import add_metrics_arguments, duration, duration_or_none, limit, percentile, positive, whole
+from loadtest.arguments import (
+    add_encryption_arguments,
+    add_metrics_arguments,
+    address,
+    duration,
+    duration_or_none,
+    limit,
+    percentile,
+    positive,
+    whole,
+)
 from loadtest.target import PAYLOADS
 
 if TYPE_CHECKING:
     import argparse
 
+    from locust.env import Environment
+
+    from loadtest.address import Address
+
+
+_DEFAULT_HOST = "127.0.0.1:8001"
+
+
+def asked_address(environment: Environment) -> Address:
+    """Where the server is that Locust's options name.
+
+    Raises:
+        ValueError: The file of certificates cannot be read, or holds none.
+    """
+    return address(environment.host or _DEFAULT_HOST, environment.parsed_options)
+
 
 def add_arguments(parser: argparse.ArgumentParser, **_more: Any) -> None:
     """Add what the users need to know."""
     group = parser.add_argument_group("CoordServe")
+    add_encryption_arguments(group)
     group.add_argument("--model", action="append", default=[], help="model to load (default: the only one)")
     group.add_argument("--api", choices=("classify", "v2"), help="default: the one that takes the payload")
     group.add_argument("--payload", choices=PAYLOADS, help="default: image, or tensors where it takes no images")

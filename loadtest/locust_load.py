@@ -21,10 +21,10 @@ from locust.exception import StopUser
 from loadtest.answers import judge, judge_refusal
 from loadtest.arguments import image_files
 from loadtest.images import make_images, read_images
+from loadtest.locust_arguments import asked_address
 from loadtest.locust_ledger import Ledger
-from loadtest.locust_watch import DEFAULT_HOST
 from loadtest.payloads import Mix, check, make_workload
-from loadtest.target import LOAD_OPTIONS, find_target
+from loadtest.target import find_target
 from loadtest.trace import DROPPED
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def asked_server(environment: Environment) -> Target:
         TargetError: It cannot be reached, or does not take what is to be sent.
     """
     options = environment.parsed_options
-    return find_target(environment.host or DEFAULT_HOST, options.model, options.payload, options.api)
+    return find_target(asked_address(environment), options.model, options.payload, options.api)
 
 
 class RequestError(Exception):
@@ -76,7 +76,7 @@ class Load:
         in_thread = gevent.get_hub().threadpool.apply
         images = in_thread(read_images, (files,)) if files else in_thread(make_images, (options.seed,))
         self.workload = in_thread(make_workload, (self.target, images, Mix(seed=options.seed)))
-        check(self.target.url, self.workload)
+        check(self.target.address, self.workload)
         # Sorted, so that all processes number them alike.
         self.kinds = tuple(sorted(set(self.workload.kinds)))
         self._kind_numbers = {kind: number for number, kind in enumerate(self.kinds)}
@@ -89,7 +89,7 @@ class Load:
         self._sources = itertools.count()
         self._numbers = itertools.count()
         self._under_way = Group()
-        self._channel = grpc.insecure_channel(self.target.url, options=LOAD_OPTIONS)
+        self._channel = self.target.address.load_channel()
         self._call = self._channel.unary_unary(self.target.method, request_serializer=None, response_deserializer=None)
 
     @property

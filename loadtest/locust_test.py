@@ -111,22 +111,24 @@ class LocustTest:
         self.ledger = Ledger()
         self._client_cpu = 0.0
         self._lost = set()
-        if self._workers:
-            self._workers.restart()
-            with contextlib.suppress(TargetError):  # its workers may reach what this process cannot
-                self._target = asked_server(self._environment)
-            return
         try:
-            self._load = Load(self._environment, self._environment.parsed_options)
+            if self._workers:
+                self._workers.restart()
+                with contextlib.suppress(TargetError):  # its workers may reach what this process cannot
+                    self._target = asked_server(self._environment)
+            else:
+                self._get_ready_to_send()
         except (TargetError, ValueError, OSError) as error:
             self._give_up(str(error))
             gevent.spawn(self._environment.runner.quit)  # once Locust has started, or it would go on to start
-        else:
-            self.ledger = self._load.ledger
-            self.kinds = self._load.kinds
-            self._target = self._load.target
-            self._environment.load = self._load
-            self._cpu.restart()  # making the requests does not count
+
+    def _get_ready_to_send(self) -> None:
+        self._load = Load(self._environment, self._environment.parsed_options)
+        self.ledger = self._load.ledger
+        self.kinds = self._load.kinds
+        self._target = self._load.target
+        self._environment.load = self._load
+        self._cpu.restart()  # making the requests does not count
 
     def stop(self, **_more: Any) -> None:
         """Wait for the last answers, those of workers included."""

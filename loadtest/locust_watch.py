@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import gevent
-import grpc
 
 from loadtest import server_statistics
+from loadtest.locust_arguments import asked_address
 from loadtest.metrics import serve
 from loadtest.progress import Progress
-from loadtest.target import CHANNEL_OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from loadtest.server_statistics import ServerSplit
     from loadtest.trace import Trace
 
-DEFAULT_HOST = "127.0.0.1:8001"
 _PERIOD_SECONDS = 5.0
 
 
@@ -69,7 +67,7 @@ def watch(environment: Environment, test: LocustTest, showing: Sequence[Callable
 
 
 def _statistics(environment: Environment) -> Any:
-    with grpc.insecure_channel(environment.host or DEFAULT_HOST, options=CHANNEL_OPTIONS) as channel:
+    with asked_address(environment).channel() as channel:
         return server_statistics.snapshot(channel, environment.parsed_options.model or [""])
 
 
@@ -86,7 +84,7 @@ def export(environment: Environment, host: str, port: int) -> Callable[[Look], N
             Progress(
                 run=look.number,  # the metrics add up runs, and each look is one: nothing is counted twice
                 label="locust",
-                target=environment.host or DEFAULT_HOST,
+                target=asked_address(environment).url,
                 scenario="locust",
                 elapsed_seconds=0.0,
                 total_seconds=0.0,

@@ -13,7 +13,7 @@ from client.open_inference import infer_request
 from loadtest.answers import judge, read_answers
 from loadtest.bad_input import bad_messages
 from loadtest.images import MOST_BYTES
-from loadtest.target import CHANNEL_OPTIONS, TargetError
+from loadtest.target import TargetError
 from loadtest.workload import Message, Workload
 from proto import classifier_pb2
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from client.model_interface import ModelInterface
+    from loadtest.address import Address
     from loadtest.target import Target
 
 _LEAST_MESSAGES = 4  # of each kind
@@ -94,13 +95,13 @@ def _decode(model: ModelInterface, image: bytes) -> NDArray[Any]:
         raise TargetError(f"an image cannot be made into a tensor: {error}") from error
 
 
-def answers_at_rest(url: str, workload: Workload) -> Workload:
+def answers_at_rest(address: Address, workload: Workload) -> Workload:
     """The workload with the answers that the server gives to its good messages one at a time.
 
     Raises:
         TargetError: The server fails to answer one.
     """
-    with grpc.insecure_channel(url, options=CHANNEL_OPTIONS) as channel:
+    with address.channel() as channel:
         return Workload(tuple(_with_answer(channel, message) for message in workload.messages))
 
 
@@ -114,14 +115,14 @@ def _with_answer(channel: grpc.Channel, message: Message) -> Message:
         raise TargetError(f"the server's answer holds no classes: {error}") from error
 
 
-def check(url: str, workload: Workload) -> None:
+def check(address: Address, workload: Workload) -> None:
     """Send the first good message of each kind, alone: what fails now would only fail faster under load.
 
     Raises:
         TargetError: The server fails to answer one.
     """
     first = {message.kind: message for message in reversed(workload.messages) if message.good}
-    with grpc.insecure_channel(url, options=CHANNEL_OPTIONS) as channel:
+    with address.channel() as channel:
         for message in first.values():
             _call(channel, message)
 

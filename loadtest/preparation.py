@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from loadtest.arguments import image_files
+from loadtest.arguments import address, image_files
 from loadtest.host import process_cpu_seconds
 from loadtest.images import make_images, read_images
 from loadtest.options import Options
@@ -42,14 +42,14 @@ def prepare(arguments: argparse.Namespace, scenario: Scenario) -> Prepared:
         raise ValueError("--server-cpus needs --server-pid")
     if arguments.server_pid is not None and process_cpu_seconds(arguments.server_pid) is None:
         raise ValueError(f"there is no process {arguments.server_pid}")
-    target = find_target(arguments.url, arguments.model, arguments.payload, arguments.api)
+    target = find_target(address(arguments.url, arguments), arguments.model, arguments.payload, arguments.api)
     images = read_images(files) if files else make_images(arguments.seed)
     mix = Mix(arguments.batch_sizes or scenario.batch_sizes, scenario.bad_share, arguments.seed)
     workload = make_workload(target, images, mix)
     compare_every = scenario.compare_every if arguments.compare_every is None else arguments.compare_every
     try:
-        check(target.url, workload)
-        workload = answers_at_rest(target.url, workload) if compare_every else workload
+        check(target.address, workload)
+        workload = answers_at_rest(target.address, workload) if compare_every else workload
     except TargetError as error:
         raise TargetError(f"{target.url}: {error}") from error
     return Prepared(target, workload, _options(arguments, compare_every))

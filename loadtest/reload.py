@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from loadtest.target import CHANNEL_OPTIONS, TargetError
+from loadtest.target import TargetError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,7 +67,7 @@ def reloading(target: Target) -> Iterator[Reloads]:
         TargetError: The server does not do that, as it is not in explicit mode.
     """
     reloads, stop, model = Reloads(), threading.Event(), target.models[0].model
-    with grpc.insecure_channel(target.url, options=CHANNEL_OPTIONS) as channel:
+    with target.address.channel() as channel:
         stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
         reloads.load(stub, model)
         reloads.check()

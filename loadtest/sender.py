@@ -22,7 +22,6 @@ import numpy as np
 
 from loadtest import event_loop
 from loadtest.answers import judge, judge_refusal
-from loadtest.target import LOAD_OPTIONS
 from loadtest.trace import DROPPED, OUTCOME, ROW
 
 if TYPE_CHECKING:
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+    from loadtest.address import Address
     from loadtest.workload import Message
 
 _REFUSED_CALLER_WAITS_SECONDS = 0.01  # in a closed loop, so that refusals do not become a busy loop
@@ -42,7 +42,7 @@ class SenderSettings:
     """What a sender is told once.
 
     Attributes:
-        url: HOST:PORT.
+        address: Of the server.
         messages: To be sent in turn.
         deadline_seconds: Of each call.
         most_in_flight: Calls of this process; one that is due beyond that is dropped.
@@ -50,7 +50,7 @@ class SenderSettings:
         cpus: Cores that the process is bound to; empty for all.
     """
 
-    url: str
+    address: Address
     messages: tuple[Message, ...]
     deadline_seconds: float = 10.0
     most_in_flight: int = 500
@@ -110,7 +110,7 @@ class _Sender:
         """Warm the connection, then take orders until there is nobody to give them."""
         inbox: asyncio.Queue[Order | None] = asyncio.Queue()
         asyncio.get_running_loop().add_reader(self._connection.fileno(), self._receive, inbox)
-        async with grpc.aio.insecure_channel(self._settings.url, options=LOAD_OPTIONS) as channel:
+        async with self._settings.address.async_load_channel() as channel:
             self._calls = {
                 method: channel.unary_unary(method, request_serializer=None, response_deserializer=None)
                 for method in {message.method for message in self._settings.messages}

@@ -8,7 +8,6 @@ import signal
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-import grpc
 import numpy as np
 
 from loadtest import schedule, server_statistics, warm_up
@@ -19,7 +18,6 @@ from loadtest.progress import Progress
 from loadtest.run import Conditions, Run
 from loadtest.sender import SenderSettings
 from loadtest.senders import Senders, ended
-from loadtest.target import CHANNEL_OPTIONS
 from loadtest.trace import NOTHING, due_after
 
 if TYPE_CHECKING:
@@ -84,7 +82,7 @@ class Session:
             if options.server_pid is not None and options.server_cpus:
                 pin_process(options.server_pid, options.server_cpus)
             settings = SenderSettings(
-                url=self.target.url,
+                address=self.target.address,
                 messages=self.workload.messages,
                 deadline_seconds=options.deadline_seconds,
                 most_in_flight=options.most_in_flight,
@@ -93,7 +91,7 @@ class Session:
             )
             senders = Senders(settings, options.processes, stopped=lambda: self._interrupted)
             self._senders = stack.enter_context(senders)
-            self._channel = stack.enter_context(grpc.insecure_channel(self.target.url, options=CHANNEL_OPTIONS))
+            self._channel = stack.enter_context(self.target.address.channel())
             for number in (signal.SIGINT, signal.SIGTERM):
                 stack.callback(signal.signal, number, signal.signal(number, self._interrupt))
             self._stack = stack.pop_all()

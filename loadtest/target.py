@@ -16,19 +16,10 @@ from proto import classifier_pb2, classifier_pb2_grpc
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from loadtest.address import Address
+
 CLASSIFY = "/coordserve.v1.Classifier/Classify"
 INFER = "/inference.GRPCInferenceService/ModelInfer"
-CHANNEL_OPTIONS = (
-    ("grpc.max_send_message_length", -1),
-    ("grpc.max_receive_message_length", -1),
-    # After an outage the server is what is measured, and not how long gRPC waits before it tries again.
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1000),
-)
-# A name that stands for several servers, dns:///coordserve:8001, is all of them for load; what asks a server for its
-# statistics, and asks again later, stays with one.
-LOAD_OPTIONS = (*CHANNEL_OPTIONS, ("grpc.lb_policy_name", "round_robin"))
 PAYLOADS = ("image", "uint8", "float32")
 _DATATYPES = {"uint8": "UINT8", "float32": "FP32"}
 _TIMEOUT_SECONDS = 10.0
@@ -43,7 +34,7 @@ class Target:
     """A server and those of its models that are to be loaded.
 
     Attributes:
-        url: HOST:PORT of its gRPC port.
+        address: Of its gRPC port.
         server: What it calls itself.
         server_version: Likewise.
         payload: `image` (encoded files, to Classifier), `uint8` or `float32` (tensors, to ModelInfer).
@@ -51,12 +42,17 @@ class Target:
         model_version: Of the first one; empty where the server names none.
     """
 
-    url: str
+    address: Address
     server: str
     server_version: str
     payload: str
     models: tuple[ModelInterface, ...]
     model_version: str = ""
+
+    @property
+    def url(self) -> str:
+        """HOST:PORT of its gRPC port."""
+        return self.address.url
 
     @property
     def method(self) -> str:
@@ -69,11 +65,13 @@ class Target:
         return "classify" if self.payload == "image" else "v2"
 
 
-def find_target(url: str, models: Sequence[str] = (), payload: str | None = None, api: str | None = None) -> Target:
-    """Asks the server at `url` what it is and what its models take.
+def find_target(
+    address: Address, models: Sequence[str] = (), payload: str | None = None, api: str | None = None
+) -> Target:
+    """Asks the server at an address what it is and what its models take.
 
     Args:
-        url: HOST:PORT.
+        address: Of its gRPC port.
         models: Names; none for the only one that is ready.
         payload: One of `PAYLOADS`; None for encoded images where the server takes them, else the model's own datatype.
         api: `classify`, `v2`, or None for the one that takes the payload.
@@ -81,16 +79,17 @@ def find_target(url: str, models: Sequence[str] = (), payload: str | None = None
     Raises:
         TargetError: Nobody answers, there is no such model, or it does not take the payload.
     """
-    with grpc.insecure_channel(url, options=CHANNEL_OPTIONS) as channel:
+    with address.channel() as channel:
         try:
-            return _ask(channel, url, models, payload, api)
+            return _ask(channel, address, models, payload, api)
         except grpc.RpcError as error:
-            raise TargetError(f"{url}: {error.code().name}: {_one_line(error.details())}") from error
+            raise TargetError(f"{address.url}: {error.code().name}: {_one_line(error.details())}") from error
         except UnsupportedModel as error:
-            raise TargetError(f"{url}: {error}") from error
+            raise TargetError(f"{address.url}: {error}") from error
 
 
-def _ask(channel: grpc.Channel, url: str, names: Sequence[str], payload: str | None, api: str | None) -> Target:
+def _ask(channel: grpc.Channel, address: Address, names: Sequence[str], payload: str | None, api: str | None) -> Target:
+    url = address.url
     stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
     server = stub.ServerMetadata(service_pb2.ServerMetadataRequest(), timeout=_TIMEOUT_SECONDS)
     found = [_interface(stub, name) for name in names] or [_only_interface(stub)]
@@ -105,7 +104,7 @@ def _ask(channel: grpc.Channel, url: str, names: Sequence[str], payload: str | N
         if chosen != "image" and interface.datatype != _DATATYPES[chosen]:
             fitting = _own_payload(interface)
             raise TargetError(f"{url}: model '{interface.model}' takes {interface.datatype}: use --payload {fitting}")
-    return Target(url, server.name, server.version, chosen, interfaces, found[0][1])
+    return Target(address, server.name, server.version, chosen, interfaces, found[0][1])
 
 
 def _only_interface(stub: Any) -> tuple[ModelInterface, str]:

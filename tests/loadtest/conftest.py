@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from PIL import Image
 
 from tests.torchscript_models import BATCHING, Colours, write_model
 
@@ -43,3 +44,12 @@ def image_server_process(
 def image_server(image_server_process: ServerProcess) -> str:
     """Its address."""
     return image_server_process.grpc_address
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Small pictures, so that the test is about sending and not about making pictures."""
+    directory = tmp_path_factory.mktemp("images")
+    for color in ("red", "green", "blue"):
+        Image.new("RGB", (8, 8), color).save(directory / f"{color}.png")
+    return str(directory)

@@ -16,6 +16,7 @@ import pytest
 from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceStub
 
 from client.open_inference import infer_request
+from loadtest.address import Address
 from loadtest.bad_input import bad_messages
 from loadtest.calibration import null_server
 from loadtest.images import make_images
@@ -42,7 +43,7 @@ NOISE_SECONDS = 0.1
 
 def send(url: str, due: Schedule, **settings: int) -> Sent:
     """Offer load with one sender."""
-    with Senders(SenderSettings(url, MESSAGES, **settings)) as senders:
+    with Senders(SenderSettings(Address(url), MESSAGES, **settings)) as senders:
         return senders.open_loop(due, lambda _rows, _elapsed: True)
 
 
@@ -102,7 +103,7 @@ def test_beyond_the_most_in_flight_requests_are_dropped() -> None:
 def test_several_processes_share_the_schedule() -> None:
     """Each request of the schedule is sent once, whoever sends it, and messages take turns."""
     due = constant(100, 1)
-    with null_server("--any-input") as url, Senders(SenderSettings(url, MESSAGES), processes=2) as senders:
+    with null_server("--any-input") as url, Senders(SenderSettings(Address(url), MESSAGES), processes=2) as senders:
         sent = senders.open_loop(due, lambda _rows, _elapsed: True)
 
     np.testing.assert_array_equal(sent.trace.due, due)
@@ -114,7 +115,7 @@ def test_several_processes_share_the_schedule() -> None:
 def test_callers_of_a_closed_loop_wait_for_their_answers() -> None:
     """Three callers of a server that takes a tenth of a second send thirty requests in a second, and never a fourth."""
     slow = null_server("--any-input", "--service", "constant:100ms", "--servers", "8")
-    with slow as url, Senders(SenderSettings(url, MESSAGES)) as senders:
+    with slow as url, Senders(SenderSettings(Address(url), MESSAGES)) as senders:
         trace = senders.closed_loop(3, 1.0, lambda _rows, _elapsed: True).trace
 
     assert 3 <= len(trace) <= 30
@@ -125,7 +126,7 @@ def test_callers_of_a_closed_loop_wait_for_their_answers() -> None:
 
 def test_a_run_that_is_stopped_keeps_what_was_sent() -> None:
     """Whoever stops a run gets the requests that were due by then, and nothing is made up about the others."""
-    with null_server("--any-input") as url, Senders(SenderSettings(url, MESSAGES)) as senders:
+    with null_server("--any-input") as url, Senders(SenderSettings(Address(url), MESSAGES)) as senders:
         sent = senders.open_loop(constant(50, 600), lambda rows, _elapsed: np.isnan(rows["done"][20]))
         again = senders.open_loop(constant(50, 0.2), lambda _rows, _elapsed: True)
 
@@ -141,7 +142,7 @@ def test_a_run_that_is_stopped_keeps_what_was_sent() -> None:
 def test_callers_that_are_stopped_get_the_answers_that_they_wait_for() -> None:
     """Whoever stops a closed loop does not break off what the server is about to answer, and nothing new is sent."""
     slow = null_server("--any-input", "--service", "constant:1s", "--servers", "8")
-    with slow as url, Senders(SenderSettings(url, MESSAGES)) as senders:
+    with slow as url, Senders(SenderSettings(Address(url), MESSAGES)) as senders:
         sent = senders.closed_loop(3, 600, lambda rows, _elapsed: np.isnan(rows["sent"][2]))
 
     assert sent.stopped
@@ -160,7 +161,7 @@ def test_a_run_is_stopped_within_moments_however_long_a_look_takes() -> None:
     asked = iter([False, False, True])
     with (
         null_server("--any-input") as url,
-        Senders(SenderSettings(url, MESSAGES), stopped=lambda: next(asked, True)) as senders,
+        Senders(SenderSettings(Address(url), MESSAGES), stopped=lambda: next(asked, True)) as senders,
     ):
         sent = senders.open_loop(constant(50, 600), look)
 
@@ -173,7 +174,7 @@ def test_a_closed_loop_that_answers_too_fast_is_told(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("loadtest.senders._MOST_OF_CALLER", 10)
     with (
         null_server("--any-input") as url,
-        Senders(SenderSettings(url, MESSAGES)) as senders,
+        Senders(SenderSettings(Address(url), MESSAGES)) as senders,
         pytest.raises(TargetError, match="answers come faster than the 20 a second for which there is room"),
     ):
         senders.closed_loop(2, 1.0, lambda _rows, _elapsed: True)
@@ -183,7 +184,7 @@ def test_a_sender_that_dies_is_told_in_a_line() -> None:
     """A run that has lost a sender says nothing of the server: it ends as one that cannot be made."""
     with (
         null_server("--any-input") as url,
-        Senders(SenderSettings(url, MESSAGES), processes=2) as senders,
+        Senders(SenderSettings(Address(url), MESSAGES), processes=2) as senders,
         pytest.raises(TargetError, match="a sending process ended before its time"),
     ):
         senders.open_loop(constant(50, 600), lambda _rows, _elapsed: os.kill(senders.pids[0], signal.SIGKILL) is None)
@@ -198,7 +199,7 @@ def test_a_null_server_that_does_not_start_is_told_in_a_line() -> None:
 
 def _bad_requests(url: str) -> dict[str, tuple[str, bytes]]:
     """Bad input for the server at `url`, with the method that each goes to."""
-    target = find_target(url)
+    target = find_target(Address(url))
     (model,) = target.models
     messages = [*bad_messages(model, CLASSIFY), *bad_messages(model, INFER)]
     bodies = {f"{message.method} {message.kind}": (message.method, message.body) for message in messages}
@@ -248,7 +249,7 @@ def test_bad_input_is_refused_as_by_the_real_server(image_server: str) -> None:
 def test_bad_input_beside_good_is_measurable_against_it(payload: str) -> None:
     """The scenario sees every bad request refused, and every good one answered."""
     with null_server("--size", "32") as url:
-        target = find_target(url, payload=payload)
+        target = find_target(Address(url), payload=payload)
         workload = make_workload(target, make_images(0, count=16), Mix((1, 2), bad_share=0.3))
         with Session(target, workload, Options(warm_up_seconds=0)) as session:
             SCENARIOS["bad-input"].run(session, Plan(rate=60.0, seconds=1.0))
@@ -263,7 +264,7 @@ def test_bad_input_beside_good_is_measurable_against_it(payload: str) -> None:
 def test_it_takes_tensors_of_its_datatype() -> None:
     """Of float32, too, in batches and with an id, as typed contents or raw."""
     with null_server("--size", "16", "--payload", "float32") as url, grpc.insecure_channel(url) as channel:
-        (model,) = find_target(url).models
+        (model,) = find_target(Address(url)).models
         stub = GRPCInferenceServiceStub(channel)
         request = infer_request(model, "", [np.zeros((16, 16, 3), np.float32)] * 2, 0)
         request.id = "mine"
@@ -288,7 +289,7 @@ def test_a_port_that_is_taken_is_no_second_queue() -> None:
 def test_senders_end_where_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that has gone before the first connection is told, and leaves no process behind that waits for it."""
     monkeypatch.setattr("loadtest.senders._START_SECONDS", 0.5)
-    senders = Senders(SenderSettings("127.0.0.1:1", MESSAGES))
+    senders = Senders(SenderSettings(Address("127.0.0.1:1"), MESSAGES))
     with pytest.raises(TargetError, match="no connection within"), senders:
         pass
     assert not any(psutil.pid_exists(pid) for pid in senders.pids)

@@ -9,6 +9,7 @@ from PIL import Image
 from tritonclient.grpc import service_pb2
 
 from client.model_interface import ModelInterface
+from loadtest.address import Address
 from loadtest.answers import judge, judge_refusal, read_answers
 from loadtest.bad_input import bad_messages
 from loadtest.images import make_images
@@ -23,7 +24,7 @@ MODEL = ModelInterface("colours", "INPUT__0", "UINT8", 32, 32, False, "OUTPUT__0
 
 def target(payload: str, *models: ModelInterface) -> Target:
     """A target that nobody asks."""
-    return Target("127.0.0.1:1", "coordserve", "1", payload, models or (MODEL,))
+    return Target(Address("127.0.0.1:1"), "coordserve", "1", payload, models or (MODEL,))
 
 
 def test_encoded_images_go_as_they_are() -> None:
@@ -87,8 +88,8 @@ def test_images_that_fail_in_a_good_call_are_errors() -> None:
 @pytest.mark.parametrize("payload", ["image", "uint8"])
 def test_answers_are_held_against_those_at_rest(image_server: str, payload: str) -> None:
     """An answer agrees with the server's own at rest, and one to another image does not."""
-    found = find_target(image_server, payload=payload)
-    workload = answers_at_rest(image_server, make_workload(found, [*IMAGES, red_image()], Mix()))
+    found = find_target(Address(image_server), payload=payload)
+    workload = answers_at_rest(Address(image_server), make_workload(found, [*IMAGES, red_image()], Mix()))
     message, other = workload.messages[0], workload.messages[-1]
 
     assert message.answer is not None
@@ -101,10 +102,10 @@ def test_answers_are_held_against_those_at_rest(image_server: str, payload: str)
 @pytest.mark.parametrize("payload", ["image", "uint8"])
 def test_the_server_refuses_bad_input_with_the_codes_that_are_expected(image_server: str, payload: str) -> None:
     """Each kind of bad input gets the code that a right server answers."""
-    found = find_target(image_server, payload=payload)
+    found = find_target(Address(image_server), payload=payload)
     for message in bad_messages(found.models[0], found.method):
         with pytest.raises(TargetError, match=message.expected):
-            check(image_server, Workload((Message(message.body, message.method),)))
+            check(Address(image_server), Workload((Message(message.body, message.method),)))
 
 
 @pytest.mark.parametrize(
@@ -118,7 +119,7 @@ def test_the_server_refuses_bad_input_with_the_codes_that_are_expected(image_ser
 def test_what_the_target_does_not_take_is_told(image_server: str, arguments: dict[str, str], text: str) -> None:
     """A model that is not there, another datatype and an API without that payload are one clear line."""
     with pytest.raises(TargetError, match=text) as raised:
-        find_target(image_server, **arguments)
+        find_target(Address(image_server), **arguments)
     assert "\n" not in str(raised.value)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from loadtest import scenarios
+from loadtest.address import Address
 from loadtest.calibration import null_server
 from loadtest.images import make_images
 from loadtest.objective import Objective
@@ -32,11 +33,11 @@ PLAN = Plan(rate=30.0, seconds=0.6, seed=1, objective=Objective(10.0), instants=
 def run_scenario(url: str, name: str, plan: Plan = PLAN) -> tuple[list[Run], dict[str, Any]]:
     """The runs of a scenario against a server, and what it found; without a warm-up that would take long."""
     scenario = SCENARIOS[name]
-    target = find_target(url)
+    target = find_target(Address(url))
     mix = Mix(scenario.batch_sizes, scenario.bad_share)
     workload = make_workload(target, make_images(0, count=16), mix)
     if scenario.compare_every:
-        workload = answers_at_rest(url, workload)
+        workload = answers_at_rest(target.address, workload)
     options = Options(warm_up_seconds=0, compare_every=scenario.compare_every)
     with Session(target, workload, options, name) as session:
         findings = scenario.run(session, plan)
@@ -109,7 +110,7 @@ def test_a_reload_that_fails_is_a_miss(
         shutil.rmtree(tmp_path / "models" / "colours" / "1", ignore_errors=True)
 
     with start_server(tmp_path / "models", *options) as server:
-        target = find_target(server.grpc_address)
+        target = find_target(Address(server.grpc_address))
         workload = make_workload(target, make_images(0, count=4), Mix())
         with Session(target, workload, Options(warm_up_seconds=0), observers=[remove]) as session:
             findings = SCENARIOS["reload"].run(session, Plan(20.0, 2.5))
@@ -123,7 +124,7 @@ def test_the_peak_is_what_is_answered_within_its_time(monkeypatch: pytest.Monkey
     """Answers that callers still wait for at the end are none of it, though they come."""
     monkeypatch.setattr(scenarios, "PEAK_SECONDS", 1.0)
     with null_server("--size", "16", "--service", "constant:300ms", "--servers", "64") as url:
-        target = find_target(url)
+        target = find_target(Address(url))
         workload = make_workload(target, make_images(0, count=4), Mix())
         with Session(target, workload) as session:
             peak = find_peak(session, Plan(None, 1.0))
@@ -135,7 +136,7 @@ def test_the_peak_is_what_is_answered_within_its_time(monkeypatch: pytest.Monkey
 def test_the_warm_up_of_a_replay_sends_no_more_than_the_replay(image_server: str) -> None:
     """A moment's burst is not kept up for seconds before it."""
     rates: list[float | None] = []
-    target = find_target(image_server)
+    target = find_target(Address(image_server))
     workload = make_workload(target, make_images(0, count=4), Mix())
 
     def note(progress: Progress) -> None:
@@ -150,7 +151,7 @@ def test_the_warm_up_of_a_replay_sends_no_more_than_the_replay(image_server: str
 
 def test_runs_of_a_probe_have_no_lead(image_server: str) -> None:
     """What a probe sends first settles the queue and does not count."""
-    target = find_target(image_server)
+    target = find_target(Address(image_server))
     workload = make_workload(target, make_images(0, count=4), Mix())
     with Session(target, workload, Options()) as session:
         run = session.probe(20.0, 1.0, seed=3)

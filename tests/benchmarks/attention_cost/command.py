@@ -12,6 +12,7 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from loadtest.address import Address
 from loadtest.arguments import duration, positive, whole
 from loadtest.environment import environment
 from loadtest.session import Interrupted
@@ -72,7 +73,7 @@ def _measure(options: argparse.Namespace) -> Costs:
 
 def _machine(options: argparse.Namespace) -> dict[str, Any]:
     """On what it is measured, but for the machine's name."""
-    told: dict[str, Any] = environment(Target("", "", "", "uint8", ()), options)
+    told: dict[str, Any] = environment(Target(Address(""), "", "", "uint8", ()), options)
     return {name: value for name, value in told["environment"].items() if name != "host"} | {"began": told["written"]}
 
 

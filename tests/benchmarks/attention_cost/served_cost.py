@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from loadtest.address import Address
 from loadtest.images import make_images
 from loadtest.objective import Objective
 from loadtest.options import Options
@@ -49,7 +50,7 @@ def served_round(repository: Path, attention: str, settings: Settings, number: i
     """
     model = model_name(attention, settings)
     with serve("python", repository, model) as served:
-        target = find_target(served.url, (model,), "uint8")
+        target = find_target(Address(served.url), (model,), "uint8")
         workload = make_workload(target, make_images(settings.seed, _PICTURES), Mix())
         options = Options(server_pid=served.process.pid, warm_up_seconds=_WARM_UP_SECONDS)
         with Session(target, workload, options) as session:
