@@ -135,4 +135,6 @@ class Catalogue:
 def _none_available(name: str, model: ModelRecord) -> ModelNotFound | ModelNotReady:
     """Why no version answers; Triton calls a model that is loading not found, which invites nobody to come again."""
     text = f"Request for unknown model: '{name}' has no available versions"
+    if model.misfit:
+        return ModelNotReady(f"{text}: {model.misfit}")
     return ModelNotReady(f"{text}: it is being loaded") if model.is_loading else ModelNotFound(text)

@@ -10,6 +10,7 @@ from server import ensemble_fit
 from server.errors import ModelNotFound, ModelNotReady
 from server.lease import Leased
 from server.model_config import ConfigError
+from server.model_states import UNLOADED
 from server.statistics import ModelStatistics
 
 if TYPE_CHECKING:
@@ -75,14 +76,17 @@ class EnsembleVersion(Leased):
         self._checked = configs
 
     @property
-    def complete(self) -> bool:
-        """Whether every step has a model that answers."""
+    def lack(self) -> str:
+        """Why it does not answer: a step has no model that does, or one that fits no more; empty where it answers."""
         try:
-            for step in self.config.steps:
-                self._find(step.model, step.version)
+            models = [self._find(step.model, step.version) for step in self.config.steps]
         except (ModelNotFound, ModelNotReady):
-            return False
-        return True
+            return UNLOADED
+        try:
+            self.check_steps(models)
+        except ModelNotReady as error:
+            return str(error)
+        return ""
 
 
 def with_ensembles(

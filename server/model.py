@@ -32,7 +32,7 @@ class ModelVersion(Leased):
     only after its last request has been answered.
     """
 
-    complete = True  # whatever it needs to answer is its own
+    lack = ""  # whatever it needs to answer is its own
 
     def __init__(
         self,

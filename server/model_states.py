@@ -68,15 +68,20 @@ class ModelRecord:
 
     @property
     def serving(self) -> dict[int, ModelVersion]:
-        """The versions that are ready, but for ensembles that miss a step."""
-        return {number: version for number, version in self.ready.items() if version.complete}
+        """The versions that are ready, but for ensembles that miss a step, or whose steps fit together no more."""
+        return {number: version for number, version in self.ready.items() if not version.lack}
+
+    @property
+    def misfit(self) -> str:
+        """Why an ensemble does not answer although its steps do; empty for any other model."""
+        return next((version.lack for version in self.ready.values() if version.lack not in ("", UNLOADED)), "")
 
     def current_states(self) -> dict[int, tuple[State, str]]:
         """The states, with those of versions that have ended, or lost what they need, since they were loaded."""
         ended = (number for number, version in self.ready.items() if not version.batcher.alive)
-        incomplete = self.ready.keys() - self.serving.keys()
         states = dict(self.states) | dict.fromkeys(ended, (State.UNAVAILABLE, ENDED))
-        return states | dict.fromkeys(incomplete, (State.UNAVAILABLE, UNLOADED))
+        lacks = {number: version.lack for number, version in self.ready.items()}
+        return states | {number: (State.UNAVAILABLE, lack) for number, lack in lacks.items() if lack}
 
     @property
     def is_wanted(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from proto import classifier_pb2
@@ -74,9 +75,10 @@ class ClassifierServicer:
         with self._repository.lease(name, parse_version(request.model_version)) as model:
             observed.asks(request.request_id, name, str(model.version))
             wanted = ImageInput.of(model.config)
-            outcomes = await asyncio.gather(
-                *(self._outcome(image, request, wanted, model, share, call) for image in request.images)
-            )
+            async with asyncio.TaskGroup() as group:  # should one of them meet a bug, the others end, too
+                outcome = partial(self._outcome, request=request, wanted=wanted, model=model, share=share, call=call)
+                tasks = [group.create_task(outcome(image)) for image in request.images]
+            outcomes = [task.result() for task in tasks]
             _account_failures(outcomes, call)
             return classifier_pb2.ClassifyResponse(
                 model_name=model.config.name,

@@ -132,6 +132,27 @@ async def test_siblings_are_not_waited_for_in_the_latency(
         await call
 
 
+async def test_a_bug_that_one_image_meets_ends_its_siblings(
+    servicer: ClassifierServicer, repository: ModelRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for their results any more: none of them is left at work."""
+    gate = threading.Event()
+
+    def decode(content: bytes, *_: Any) -> None:
+        if content == _GREEN:
+            raise RuntimeError("a bug")
+        gate.wait()
+
+    monkeypatch.setattr(images.imaging, "decode_crop", decode)
+    try:
+        with pytest.raises(ExceptionGroup) as raised:
+            await servicer.Classify(_request(_RED, _GREEN), Call())
+    finally:
+        gate.set()
+    assert [str(error) for error in raised.value.exceptions] == ["a bug"]
+    assert repository.get("colours").statistics.in_flight == 0
+
+
 @pytest.mark.parametrize(("top_k", "count"), [(1, 1), (2, 2), (3, 3), (0, 3), (1 << 31, 3)])
 async def test_as_many_classes_as_asked_for(servicer: ClassifierServicer, top_k: int, count: int) -> None:
     """0 stands for the default of five, and more than there are for all."""
