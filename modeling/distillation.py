@@ -6,6 +6,7 @@ left of a thing at the view's edge, and what it could be taken for.
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 import torch
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 class Teachers:
     """Networks that are trained already; together they say the mean of their logits.
 
+    Attributes:
+        fingerprint: Tells their weights from others, whatever the names of the files.
+
     Args:
         sources: Their weights, as in `load_weights`.
         classes: The classes of the network that learns, which must be theirs.
@@ -37,11 +41,15 @@ class Teachers:
         self, sources: Sequence[str], classes: tuple[str, ...], precision: Precision, device: torch.device | None = None
     ) -> None:
         self._members: list[tuple[Servable, int]] = []
+        weights = hashlib.sha256()
         for source in sources:
             network, facts = load_weights(source)
+            for each in network.state_dict().values():
+                weights.update(each.numpy().tobytes())
             if facts.classes != classes:
                 raise InputError(f"the teacher {source} knows other classes ({', '.join(facts.classes)})")
             self._members.append((Servable(network, facts, InputForm.FLOAT32, precision).to(device), facts.size))
+        self.fingerprint = weights.hexdigest()[:16]
 
     @torch.inference_mode()
     def logits(self, views: Tensor) -> Tensor:

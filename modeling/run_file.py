@@ -30,7 +30,7 @@ _FORMERLY = {
     "optimizer": "adamw",
     "jpeg_quality": 0,
 }
-_UNKNOWN = ("classes", "data", "test_data")  # of older runs
+_UNKNOWN = ("classes", "data", "test_data", "teachers_weights")  # of older runs
 
 
 class SavedRun(NamedTuple):

@@ -51,10 +51,11 @@ def train(options: Namespace) -> int:
     settings |= data_settings(training, test)
     if max(recipe.sizes) > facts.size:  # only such views differ from those of runs from before there was a choice
         settings["views"] = "as served"
+    teachers = None
+    if options.teachers:
+        teachers = Teachers(options.teachers, facts.classes, Precision(recipe.precision), device)
+        settings["teachers_weights"] = teachers.fingerprint
     saved = read_saved_run(options.output, settings, resume=options.resume)
-    teachers = (
-        Teachers(options.teachers, facts.classes, Precision(recipe.precision), device) if options.teachers else None
-    )
     start = _start(options.weights, facts) if options.weights and not saved else None
     trainer = Trainer(facts, *training.decode(facts.size, facts.crop_fraction), recipe, start, teachers, device)
     return TrainingRun(options.output, trainer, facts, settings, saved).carry_out(test, device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -145,6 +146,10 @@ def test_teachers(coloured_folder: Path, tmp_path: Path, capsys: pytest.CaptureF
     capsys.readouterr()
     assert main(options(coloured_folder, student, "--epochs", "1", "--resume")) == 2
     assert "other settings (teachers: " in capsys.readouterr().err
+    shutil.copy(student / "model.safetensors", teacher)
+    shutil.copy(student / "model.json", teacher)
+    assert main(options(coloured_folder, student, "--epochs", "1", *taught, "--resume")) == 2
+    assert "other settings (teachers_weights: " in capsys.readouterr().err
 
 
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:
