@@ -1,8 +1,7 @@
-"""The search against queues whose answer theory gives: the arrivals are the product's, the server is algebra."""
+"""The search finds the rate that a queue carries, and says why where it finds none."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,42 +12,14 @@ from hypothesis import strategies as st
 
 from loadtest import schedule
 from loadtest.early_stopping import Decision
-from loadtest.objective import Objective
 from loadtest.percentiles import quantile
-from loadtest.run import Conditions, Run
 from loadtest.search import Search
-from loadtest.search_settings import SearchSettings, check_time
-from loadtest.trace import DROPPED, OUTCOME, Trace
+from loadtest.search_settings import SearchSettings
+from loadtest.trace import DROPPED, OUTCOME
+from tests.loadtest.queues import OBJECTIVE, QUICK, queue, run_of
 
 if TYPE_CHECKING:
-    from loadtest.probing import Probe
-
-_OBJECTIVE = Objective(0.1)
-_QUICK = SearchSettings(first_rate=20)
-
-
-def _waits(due: np.ndarray, service: float) -> np.ndarray:
-    """How long each arrival waits before the one server, in order (Lindley's recursion), in seconds."""
-    waits = np.zeros(len(due))
-    for number in range(1, len(due)):
-        waits[number] = max(0.0, waits[number - 1] + service - (due[number] - due[number - 1]))
-    return waits
-
-
-def _run(due: np.ndarray, done: np.ndarray, seconds: float, rate: float, cpu: float = 0.1) -> Run:
-    count = len(due)
-    trace = Trace(due, due, done, np.zeros(count, np.int32), np.full(count, OUTCOME["OK"], np.uint8))
-    return Run("", trace, seconds, Conditions(cpu), rate)
-
-
-def _queue(capacity: float) -> Probe:
-    """Probes of a server that takes 1/`capacity` seconds for each request, one after another (M/D/1)."""
-
-    def probe(rate: float, seconds: float, seed: int) -> Run:
-        due = schedule.poisson(rate, seconds, seed)
-        return _run(due, due + _waits(due, 1 / capacity) + 1 / capacity, seconds, rate)
-
-    return probe
+    from loadtest.run import Run
 
 
 def _highest_rate(capacity: float) -> float:
@@ -56,8 +27,8 @@ def _highest_rate(capacity: float) -> float:
     met, missed = 0.1 * capacity, capacity
     while missed / met > 1.01:
         middle = (met + missed) / 2
-        trace = _queue(capacity)(middle, 200_000 / middle, 12345).trace
-        within = float(quantile(np.sort(trace.response_seconds), 0.99)) <= _OBJECTIVE.limit_seconds
+        trace = queue(capacity)(middle, 200_000 / middle, 12345).trace
+        within = float(quantile(np.sort(trace.response_seconds), 0.99)) <= OBJECTIVE.limit_seconds
         met, missed = (middle, missed) if within else (met, middle)
     return met
 
@@ -65,7 +36,7 @@ def _highest_rate(capacity: float) -> float:
 @pytest.mark.parametrize("capacity", [60.0, 200.0])
 def test_finds_the_rate_at_which_a_queue_just_meets_the_objective(capacity: float) -> None:
     """It is below what the queue carries in the long run, by no more than it takes to show a p99 with confidence."""
-    result = Search(_queue(capacity), _OBJECTIVE, _QUICK).run()
+    result = Search(queue(capacity), OBJECTIVE, QUICK).run()
 
     assert result.rate is not None
     assert 0.8 <= result.rate / _highest_rate(capacity) <= 1.02
@@ -74,13 +45,13 @@ def test_finds_the_rate_at_which_a_queue_just_meets_the_objective(capacity: floa
 def test_answers_with_confirmed_rates_only() -> None:
     """The last probes are the confirmations at the answer, with seeds that were not used before."""
     seeds: list[int] = []
-    queue = _queue(100)
+    hundred = queue(100)
 
     def probe(rate: float, seconds: float, seed: int) -> Run:
         seeds.append(seed)
-        return queue(rate, seconds, seed)
+        return hundred(rate, seconds, seed)
 
-    result = Search(probe, _OBJECTIVE, _QUICK).run()
+    result = Search(probe, OBJECTIVE, QUICK).run()
 
     last = result.probed[-3:]
     assert [(item.rate, item.decision, item.purpose) for item in last] == [
@@ -97,9 +68,9 @@ def test_a_server_that_never_meets_the_objective_has_no_rate() -> None:
 
     def too_slow(rate: float, seconds: float, seed: int) -> Run:
         due = schedule.poisson(rate, seconds, seed)
-        return _run(due, due + 0.2, seconds, rate)
+        return run_of(due, due + 0.2, seconds, rate)
 
-    result = Search(too_slow, _OBJECTIVE, _QUICK).run()
+    result = Search(too_slow, OBJECTIVE, QUICK).run()
 
     assert result.rate is None
     assert result.probed[0].rate == 20
@@ -114,9 +85,9 @@ def test_the_lowest_rate_is_no_matter_of_luck(seed: int) -> None:
 
     def probe(rate: float, seconds: float, seed: int) -> Run:
         due = schedule.poisson(rate, seconds, seed)
-        return _run(due, due + (0.01 if rate < 5 else 0.2), seconds, rate)
+        return run_of(due, due + (0.01 if rate < 5 else 0.2), seconds, rate)
 
-    result = Search(probe, _OBJECTIVE, replace(_QUICK, seed=100 * seed)).run()
+    result = Search(probe, OBJECTIVE, replace(QUICK, seed=100 * seed)).run()
 
     assert result.rate is not None
     assert 4.4 < result.rate < 5
@@ -128,11 +99,9 @@ def test_a_lowest_rate_that_too_few_requests_tell_blames_nobody() -> None:
     def late(rate: float, seconds: float, seed: int, every: int) -> Run:
         due = schedule.poisson(rate, seconds, seed)
         slow = (rate > 4.5) | (np.arange(len(due)) % every == 0)
-        return _run(due, due + np.where(slow, 0.2, 0.01), seconds, rate)
+        return run_of(due, due + np.where(slow, 0.2, 0.01), seconds, rate)
 
-    one, some = (
-        Search(lambda *args, every=every: late(*args, every), _OBJECTIVE, _QUICK).run() for every in (1000, 60)
-    )
+    one, some = (Search(lambda *args, every=every: late(*args, every), OBJECTIVE, QUICK).run() for every in (1000, 60))
 
     assert one.rate is None
     assert one.open_end is one.probed[-1]
@@ -144,7 +113,7 @@ def test_a_lowest_rate_that_too_few_requests_tell_blames_nobody() -> None:
 
 def test_nothing_is_searched_below_the_rate_that_a_deployment_has_to_carry() -> None:
     """It is probed itself, and when it misses there is no answer."""
-    result = Search(_queue(100), _OBJECTIVE, SearchSettings(first_rate=300, lowest_rate=120)).run()
+    result = Search(queue(100), OBJECTIVE, SearchSettings(first_rate=300, lowest_rate=120)).run()
 
     assert result.rate is None
     assert [item.rate for item in result.probed] == [300, 150, 120]
@@ -156,9 +125,9 @@ def test_a_rate_below_the_answer_that_misses_lowers_the_answer() -> None:
     def probe(rate: float, seconds: float, seed: int) -> Run:
         due = schedule.poisson(rate, seconds, seed)
         slow = rate > 80 or 60 < rate < 72
-        return _run(due, due + (0.2 if slow else 0.01), seconds, rate)
+        return run_of(due, due + (0.2 if slow else 0.01), seconds, rate)
 
-    result = Search(probe, _OBJECTIVE, _QUICK).run()
+    result = Search(probe, OBJECTIVE, QUICK).run()
 
     assert result.rate is not None
     assert result.rate <= 60
@@ -173,9 +142,9 @@ def test_a_confirmation_that_misses_lowers_the_answer() -> None:
         asked.append(rate)
         due = schedule.poisson(rate, seconds, seed)
         slow = rate > 50 or (rate > 45 and asked.count(rate) > 1)
-        return _run(due, due + (0.2 if slow else 0.01), seconds, rate)
+        return run_of(due, due + (0.2 if slow else 0.01), seconds, rate)
 
-    result = Search(lucky_at_first, _OBJECTIVE, _QUICK).run()
+    result = Search(lucky_at_first, OBJECTIVE, QUICK).run()
 
     assert result.rate is not None
     assert 35 < result.rate <= 45
@@ -186,13 +155,13 @@ def test_requests_that_were_dropped_are_misses_of_the_server() -> None:
 
     def probe(rate: float, seconds: float, seed: int) -> Run:
         due = schedule.poisson(rate, seconds, seed)
-        run = _run(due, due + 0.01, seconds, rate)
+        run = run_of(due, due + 0.01, seconds, rate)
         if rate > 50:
             half = slice(None, None, 2)
             run.trace.outcome[half], run.trace.done[half] = OUTCOME[DROPPED], np.nan
         return run
 
-    rate = Search(probe, _OBJECTIVE, _QUICK).run().rate
+    rate = Search(probe, OBJECTIVE, QUICK).run().rate
     assert rate is not None
     assert 47 < rate <= 50
 
@@ -203,11 +172,11 @@ def test_a_client_at_its_limit_bounds_the_answer_from_above() -> None:
 
     def late_above_190(rate: float, seconds: float, seed: int) -> Run:
         tries.append(rate)
-        run = _queue(1000)(rate, seconds, seed)
+        run = queue(1000)(rate, seconds, seed)
         lag = 0.00507 if rate > 190 else 0.001
         return replace(run, trace=replace(run.trace, sent=run.trace.due + lag, done=run.trace.done + lag))
 
-    result = Search(late_above_190, _OBJECTIVE, SearchSettings(first_rate=40)).run()
+    result = Search(late_above_190, OBJECTIVE, SearchSettings(first_rate=40)).run()
 
     assert result.rate is not None
     assert 180 < result.rate <= 190
@@ -224,9 +193,9 @@ def test_a_miss_below_the_client_s_limit_is_the_server_s() -> None:
 
     def probe(rate: float, seconds: float, seed: int) -> Run:
         due = schedule.poisson(rate, seconds, seed)
-        return _run(due, due + (0.01 if rate <= 50 else 0.2), seconds, rate, cpu=0.95 if rate > 70 else 0.2)
+        return run_of(due, due + (0.01 if rate <= 50 else 0.2), seconds, rate, cpu=0.95 if rate > 70 else 0.2)
 
-    result = Search(probe, _OBJECTIVE, _QUICK).run()
+    result = Search(probe, OBJECTIVE, QUICK).run()
 
     assert result.rate is not None
     assert 47 < result.rate <= 50
@@ -240,9 +209,9 @@ def test_a_client_that_can_measure_nothing_gives_no_answer() -> None:
 
     def busy(rate: float, seconds: float, seed: int) -> Run:
         due = schedule.poisson(rate, seconds, seed)
-        return _run(due, due + 0.01, seconds, rate, cpu=0.95)
+        return run_of(due, due + 0.01, seconds, rate, cpu=0.95)
 
-    result = Search(busy, _OBJECTIVE, _QUICK).run()
+    result = Search(busy, OBJECTIVE, QUICK).run()
 
     assert result.rate is None
     assert result.client_limit is not None
@@ -256,57 +225,15 @@ def test_nothing_is_sent_beyond_what_the_client_reports_on() -> None:
 
     def probe(rate: float, seconds: float, seed: int) -> Run:
         tries.append(rate)
-        return _queue(10_000)(rate, seconds, seed)
+        return queue(10_000)(rate, seconds, seed)
 
-    result = Search(probe, _OBJECTIVE, SearchSettings(first_rate=20, most_rate=100)).run()
+    result = Search(probe, OBJECTIVE, SearchSettings(first_rate=20, most_rate=100)).run()
 
     assert max(tries) <= 100
     assert result.rate is not None
     assert 95 < result.rate <= 100
     assert result.client_limit is not None
     assert "it reports on at most 100/s" in result.client_limit.client_limit
-
-
-class _Timed:
-    """Probes of a queue that take the time they would take, on a clock of their own."""
-
-    def __init__(self, capacity: float) -> None:
-        self.now = 0.0
-        self._queue = _queue(capacity)
-
-    def __call__(self, rate: float, seconds: float, seed: int) -> Run:
-        self.now += seconds + 2.5  # the lead, and the last answers
-        return self._queue(rate, seconds, seed)
-
-    def clock(self) -> float:
-        """Seconds since the beginning."""
-        return self.now
-
-
-@pytest.mark.parametrize("minutes", [3.0, 4.0, 20.0])
-def test_an_answer_is_confirmed_within_the_time(minutes: float) -> None:
-    """With little time it is narrowed down less closely, and confirmed all the same; usually it takes a few minutes."""
-    probe = _Timed(200)
-    settings = replace(_QUICK, first_rate=100, time_seconds=60 * minutes)
-    result = Search(probe, _OBJECTIVE, settings, clock=probe.clock).run()
-
-    assert probe.now <= min(60 * minutes, 480)
-    assert [item.purpose for item in result.probed[-3:]] == ["confirm"] * 3
-    assert result.rate is not None
-    assert 100 <= result.rate <= 185
-    assert result.missed_rate is not None
-    assert result.out_of_time == (result.missed_rate / result.rate > 1.06)
-    assert result.out_of_time == (minutes == 3)
-
-
-def test_time_is_kept_for_the_rates_below_an_answer() -> None:
-    """Where none of them is known yet, they take time, too, before the answer can be confirmed."""
-    probe = _Timed(200)
-    settings = replace(_QUICK, first_rate=160, time_seconds=150)
-    result = Search(probe, _OBJECTIVE, settings, clock=probe.clock).run()
-
-    assert [item.purpose for item in result.probed[-5:]] == ["guard"] * 2 + ["confirm"] * 3
-    assert result.rate == 160
 
 
 @pytest.mark.parametrize("failing_run", [7, 8, 9])
@@ -317,71 +244,13 @@ def test_the_lowest_rate_is_not_tried_until_chance_confirms_it(failing_run: int)
     def misses_once(rate: float, seconds: float, seed: int) -> Run:
         seeds.append(seed)
         due = schedule.poisson(rate, seconds, seed)
-        return _run(due, due + (0.2 if rate > 20 or len(seeds) == failing_run else 0.01), seconds, rate)
+        return run_of(due, due + (0.2 if rate > 20 or len(seeds) == failing_run else 0.01), seconds, rate)
 
-    result = Search(misses_once, _OBJECTIVE, replace(_QUICK, lowest_rate=20)).run()
+    result = Search(misses_once, OBJECTIVE, replace(QUICK, lowest_rate=20)).run()
 
     assert result.rate is None
     assert (result.probed[-1].purpose, result.probed[-1].met) == ("confirm", False)
     assert len(seeds) == failing_run
-
-
-def test_without_the_time_to_confirm_there_is_no_answer() -> None:
-    """What met the objective by then is told, as something that is not confirmed."""
-    probe = _Timed(200)
-    settings = replace(_QUICK, first_rate=400, time_seconds=140)
-    result = Search(probe, _OBJECTIVE, settings, clock=probe.clock).run()
-
-    assert probe.now <= 140 + 2.5
-    assert result.rate is None
-    assert result.out_of_time
-    assert result.met_rate == 100
-
-
-def test_tells_what_spoiled_the_last_run_before_the_time_was_over() -> None:
-    """Time that was lost on a client that cannot measure is explained."""
-    probe = _Timed(200)
-
-    def late(rate: float, seconds: float, seed: int) -> Run:
-        return replace(probe(rate, seconds, seed), conditions=Conditions(0.95))
-
-    result = Search(late, _OBJECTIVE, replace(_QUICK, first_rate=100, time_seconds=145), clock=probe.clock).run()
-
-    assert result.out_of_time
-    assert result.spoiled == "the client used 95% of its core; at most 80%"
-
-
-def test_says_before_any_load_that_the_time_is_too_little() -> None:
-    """A probe, those of rates below it, and three confirmations take more than two minutes."""
-    with pytest.raises(ValueError, match=r"3 confirmations of p99 take 142 s at 100/s, and there are 125 s"):
-        Search(_queue(100), _OBJECTIVE, replace(_QUICK, first_rate=100, time_seconds=125))
-
-
-def test_tells_where_the_time_goes_and_which_is_enough() -> None:
-    """The time that is proposed holds the warm-up, too, and is taken."""
-    settings = replace(_QUICK, first_rate=100, time_seconds=30, before_seconds=30)
-    with pytest.raises(ValueError, match=r"30 s for them, as the warm-up .* take 30 s: --time 190s is enough"):
-        check_time(_OBJECTIVE, settings)
-
-    check_time(_OBJECTIVE, replace(settings, time_seconds=190 - 30))
-
-
-def test_tells_how_long_it_takes_on() -> None:
-    """Between which rates the answer is, what is expected, and what is left."""
-    probe = _Timed(200)
-    told: list[str] = []
-    search = Search(
-        probe,
-        _OBJECTIVE,
-        SearchSettings(first_rate=50),
-        tell=lambda _probed: told.append(search.outlook()),
-        clock=probe.clock,
-    )
-    search.run()
-
-    assert re.fullmatch(r"about \d+:\d\d min left, at most 19:\d\d", told[0])
-    assert told[1].startswith("50/s and more, about ")
-    assert re.match(r"1\d\d(\.\d)? to 1\d\d(\.\d)?/s, about 0:0\d min left", told[-1])
 
 
 def test_a_server_that_misses_without_the_client_s_lag_has_missed() -> None:
@@ -390,20 +259,12 @@ def test_a_server_that_misses_without_the_client_s_lag_has_missed() -> None:
     def probe(rate: float, seconds: float, seed: int) -> Run:
         due = schedule.poisson(rate, seconds, seed)
         lag, service = (0.02, 1.0) if rate > 50 else (0.0, 0.01)
-        run = _run(due, due + lag + service, seconds, rate)
+        run = run_of(due, due + lag + service, seconds, rate)
         return replace(run, trace=replace(run.trace, sent=due + lag))
 
-    rate = Search(probe, _OBJECTIVE, _QUICK).run().rate
+    rate = Search(probe, OBJECTIVE, QUICK).run().rate
     assert rate is not None
     assert 47 < rate <= 50
-
-
-def test_says_before_any_load_that_time_and_rate_are_too_little() -> None:
-    """A p99 takes 459 requests, which 2/s do not give within two minutes."""
-    with pytest.raises(
-        ValueError, match=r"120 s at 2/s cannot show p99: it takes 459 requests, which are sure to arrive at 4\.4/s"
-    ):
-        Search(_queue(100), _OBJECTIVE, SearchSettings(first_rate=2))
 
 
 @settings(max_examples=20)
@@ -413,9 +274,9 @@ def test_a_hard_edge_is_found_within_the_resolution(edge: float, first: float, r
 
     def probe(rate: float, seconds: float, seed: int) -> Run:
         due = schedule.constant(rate, min(seconds, 1000 / rate), seed)
-        return _run(due, due + (0.01 if rate <= edge else 1.0), seconds, rate)
+        return run_of(due, due + (0.01 if rate <= edge else 1.0), seconds, rate)
 
-    result = Search(probe, _OBJECTIVE, SearchSettings(first_rate=first, resolution=resolution)).run()
+    result = Search(probe, OBJECTIVE, SearchSettings(first_rate=first, resolution=resolution)).run()
 
     assert result.rate is not None
     assert result.missed_rate is not None
