@@ -56,7 +56,7 @@ def add_load_arguments(parser: argparse.ArgumentParser, *, starts_servers: bool 
 def add_encryption_arguments(group: argparse._ArgumentGroup) -> None:
     """Add how the server is spoken to, in the words of `python -m client`."""
     group.add_argument("--tls", action="store_true", help="it, or a proxy in front of it, speaks TLS")
-    group.add_argument("--ca", metavar="FILE", help="the same; certificates in PEM that vouch for it (default: gRPC's)")
+    group.add_argument("--ca", metavar="FILE", help="the same; what vouches for it, in PEM (default: what gRPC knows)")
 
 
 def address(url: str, arguments: argparse.Namespace) -> Address:

@@ -48,7 +48,7 @@ class Calibration:
 
 
 def calibrate(workload: Workload, options: Options) -> Calibration:
-    """Send the workload to a null server, which is started for it, first by one caller and then by many.
+    """Send the workload, without TLS, to a null server that is started for it, by one caller and then by many.
 
     Raises:
         TargetError: The null server does not start or does not take the payload.

@@ -28,13 +28,19 @@ if TYPE_CHECKING:
 _DEFAULT_HOST = "127.0.0.1:8001"
 
 
+def asked_url(environment: Environment) -> str:
+    """HOST:PORT of the server that Locust's options name."""
+    url: str = environment.host or _DEFAULT_HOST
+    return url
+
+
 def asked_address(environment: Environment) -> Address:
-    """Where the server is that Locust's options name.
+    """Where that server is, and how it is spoken to.
 
     Raises:
         ValueError: The file of certificates cannot be read, or holds none.
     """
-    return address(environment.host or _DEFAULT_HOST, environment.parsed_options)
+    return address(asked_url(environment), environment.parsed_options)
 
 
 def add_arguments(parser: argparse.ArgumentParser, **_more: Any) -> None:

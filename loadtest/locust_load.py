@@ -21,7 +21,6 @@ from locust.exception import StopUser
 from loadtest.answers import judge, judge_refusal
 from loadtest.arguments import image_files
 from loadtest.images import make_images, read_images
-from loadtest.locust_arguments import asked_address
 from loadtest.locust_ledger import Ledger
 from loadtest.payloads import Mix, check, make_workload
 from loadtest.target import find_target
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
 
     from locust.env import Environment
 
+    from loadtest.address import Address
     from loadtest.target import Target
     from loadtest.workload import Message
 
@@ -39,14 +39,13 @@ SERVICE = "service"
 LAG = "lag"
 
 
-def asked_server(environment: Environment) -> Target:
-    """The server that Locust's options name.
+def asked_server(address: Address, options: argparse.Namespace) -> Target:
+    """The server at an address, and those of its models that Locust's options name.
 
     Raises:
         TargetError: It cannot be reached, or does not take what is to be sent.
     """
-    options = environment.parsed_options
-    return find_target(asked_address(environment), options.model, options.payload, options.api)
+    return find_target(address, options.model, options.payload, options.api)
 
 
 class RequestError(Exception):
@@ -63,15 +62,15 @@ class Load:
         ledger: What became of it, by the kinds' numbers.
     """
 
-    def __init__(self, environment: Environment, options: argparse.Namespace) -> None:
-        """Ask the server what it takes, make the requests and try one.
+    def __init__(self, environment: Environment, address: Address, options: argparse.Namespace) -> None:
+        """Ask the server at an address what it takes, make the requests and try one.
 
         Raises:
             TargetError: The server cannot be reached, or does not take what is to be sent.
             ValueError: An image is not to be had.
         """
         files = image_files(options)
-        self.target = asked_server(environment)
+        self.target = asked_server(address, options)
         # In a thread, since it takes a second or more, and a worker that says nothing meanwhile is taken for lost.
         in_thread = gevent.get_hub().threadpool.apply
         images = in_thread(read_images, (files,)) if files else in_thread(make_images, (options.seed,))

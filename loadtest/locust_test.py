@@ -15,8 +15,10 @@ from gevent.event import Event
 from locust.runners import MasterRunner, WorkerRunner
 
 from loadtest import locust_page, locust_verdict
+from loadtest.address import Address
 from loadtest.conduct import USAGE
 from loadtest.locust_activity import Activity, CpuMeter
+from loadtest.locust_arguments import asked_address, asked_url
 from loadtest.locust_ledger import Ledger
 from loadtest.locust_load import Load, asked_server
 from loadtest.locust_watch import export, watch
@@ -80,11 +82,13 @@ class LocustTest:
     Attributes:
         ledger: What has ended by now; of all workers, where this process is their master.
         kinds: The names of the kinds that are numbered there.
+        address: The server's.
     """
 
     def __init__(self, environment: Environment) -> None:
         self.ledger = Ledger()
         self.kinds: tuple[str, ...] = ()
+        self.address = Address(asked_url(environment))
         self._environment = environment
         self._load: Load | None = None
         self._target: Target | None = None
@@ -112,10 +116,11 @@ class LocustTest:
         self._client_cpu = 0.0
         self._lost = set()
         try:
+            self.address = asked_address(self._environment)
             if self._workers:
                 self._workers.restart()
                 with contextlib.suppress(TargetError):  # its workers may reach what this process cannot
-                    self._target = asked_server(self._environment)
+                    self._target = asked_server(self.address, self._environment.parsed_options)
             else:
                 self._get_ready_to_send()
         except (TargetError, ValueError, OSError) as error:
@@ -123,7 +128,7 @@ class LocustTest:
             gevent.spawn(self._environment.runner.quit)  # once Locust has started, or it would go on to start
 
     def _get_ready_to_send(self) -> None:
-        self._load = Load(self._environment, self._environment.parsed_options)
+        self._load = Load(self._environment, self.address, self._environment.parsed_options)
         self.ledger = self._load.ledger
         self.kinds = self._load.kinds
         self._target = self._load.target

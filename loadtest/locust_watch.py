@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import gevent
 
 from loadtest import server_statistics
-from loadtest.locust_arguments import asked_address
+from loadtest.locust_arguments import asked_url
 from loadtest.metrics import serve
 from loadtest.progress import Progress
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from locust.env import Environment
 
+    from loadtest.address import Address
     from loadtest.locust_activity import Activity
     from loadtest.locust_test import LocustTest
     from loadtest.server_statistics import ServerSplit
@@ -54,7 +55,7 @@ def watch(environment: Environment, test: LocustTest, showing: Sequence[Callable
         gevent.sleep(_PERIOD_SECONDS)
         under_way = test.under_way
         if under_way or was_under_way:
-            statistics, now = _statistics(environment), time.perf_counter()
+            statistics, now = _statistics(test.address, environment.parsed_options.model), time.perf_counter()
             rate = environment.runner.user_count * environment.parsed_options.rate_per_user if under_way else 0.0
             server = server_statistics.split(before, statistics)
             look = Look(number, now - then, test.ledger.latest(), server, rate, test.activity())
@@ -66,9 +67,9 @@ def watch(environment: Environment, test: LocustTest, showing: Sequence[Callable
         was_under_way = under_way
 
 
-def _statistics(environment: Environment) -> Any:
-    with asked_address(environment).channel() as channel:
-        return server_statistics.snapshot(channel, environment.parsed_options.model or [""])
+def _statistics(address: Address, models: Sequence[str]) -> Any:
+    with address.channel() as channel:
+        return server_statistics.snapshot(channel, models or [""])
 
 
 def export(environment: Environment, host: str, port: int) -> Callable[[Look], None]:
@@ -84,7 +85,7 @@ def export(environment: Environment, host: str, port: int) -> Callable[[Look], N
             Progress(
                 run=look.number,  # the metrics add up runs, and each look is one: nothing is counted twice
                 label="locust",
-                target=asked_address(environment).url,
+                target=asked_url(environment),
                 scenario="locust",
                 elapsed_seconds=0.0,
                 total_seconds=0.0,

@@ -25,7 +25,7 @@ class Teachers:
     """Networks that are trained already; together they say the mean of their logits.
 
     Attributes:
-        fingerprint: Tells their weights from others, whatever the names of the files.
+        fingerprint: Tells their weights, and how they see images, from others, whatever the names of the files.
 
     Args:
         sources: Their weights, as in `load_weights`.
@@ -44,10 +44,11 @@ class Teachers:
         weights = hashlib.sha256()
         for source in sources:
             network, facts = load_weights(source)
-            for each in network.state_dict().values():
-                weights.update(each.numpy().tobytes())
             if facts.classes != classes:
                 raise InputError(f"the teacher {source} knows other classes ({', '.join(facts.classes)})")
+            weights.update(repr((facts.size, facts.enlargement, facts.mean, facts.std)).encode())
+            for each in network.state_dict().values():
+                weights.update(each.numpy().tobytes())
             self._members.append((Servable(network, facts, InputForm.FLOAT32, precision).to(device), facts.size))
         self.fingerprint = weights.hexdigest()[:16]
 

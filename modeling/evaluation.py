@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from modeling.dataset import DataSet
     from modeling.facts import ModelFacts
 
-_BATCH_SIZE, _BATCH_SIZE_OF_GPUS = 64, 1024
+_BATCH_SIZE, _BATCH_SIZE_OF_GPUS = 64, 256  # a GPU has little to do with fewer, and memory for so many
 
 
 def evaluate(

@@ -18,9 +18,8 @@ _MOMENTUM = 0.95
 _ITERATIONS = 5
 _COEFFICIENTS = (3.4445, -4.775, 2.0315)  # Jordan's: steep at zero, so that few iterations are enough
 _LEAST_NORM = 1e-7
-_ADAMW_LENGTH = (
-    0.2  # how far AdamW moves a weight in a step, the root of the mean square, in learning rates (Liu, 2025)
-)
+# How far AdamW moves a weight in a step, in learning rates, as the root of the mean square (Liu et al., 2025).
+_ADAMW_LENGTH = 0.2
 
 
 class Muon(torch.optim.Optimizer):
@@ -37,21 +36,18 @@ class Muon(torch.optim.Optimizer):
     def step(self) -> None:  # type: ignore[override]  # there is no closure to evaluate
         """Change the matrices that have a gradient."""
         for group in self.param_groups:
-            alike: dict[torch.Size, list[Tensor]] = defaultdict(list)
+            alike: dict[torch.Size, dict[Tensor, Tensor]] = defaultdict(dict)  # by shape, each with its momentum
             for matrix in group["params"]:
                 if matrix.grad is not None:
-                    alike[matrix.shape].append(matrix)
-            for shape, matrices in alike.items():
-                directions = orthogonalised(torch.stack([self._momentum(each) for each in matrices]))
+                    alike[matrix.shape][matrix] = self._momentum(matrix, matrix.grad)
+            for shape, momenta in alike.items():
                 distance = group["lr"] * _ADAMW_LENGTH * max(shape) ** 0.5
-                for matrix, direction in zip(matrices, directions, strict=True):
+                for matrix, direction in zip(momenta, orthogonalised(torch.stack([*momenta.values()])), strict=True):
                     matrix.mul_(1 - group["lr"] * group["weight_decay"])
                     matrix.add_(direction, alpha=-distance)
 
-    def _momentum(self, matrix: Tensor) -> Tensor:
+    def _momentum(self, matrix: Tensor, gradient: Tensor) -> Tensor:
         """Return the mean of the gradients, newer ones counting more, as Nesterov takes it: ahead by one step."""
-        gradient = matrix.grad
-        assert gradient is not None  # noqa: S101 - for mypy: those without are left out
         state = self.state[matrix]
         if not state:
             state["momentum_buffer"] = torch.zeros_like(gradient)
@@ -60,9 +56,9 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalised(matrices: Tensor) -> Tensor:
-    """Make all singular values of each matrix, [N, rows, columns], about 1: from 0.7 to 1.2 after a few iterations.
+    """Return matrices, [N, rows, columns], with their singular values made about 1, but for very small ones; bfloat16.
 
-    They are Newton's and Schulz's, in bfloat16, which is enough for a direction.
+    The iterations are Newton's and Schulz's; bfloat16 is enough for a direction.
     """
     wide = matrices.bfloat16()
     tall = matrices.shape[1] > matrices.shape[2]

@@ -108,7 +108,7 @@ class QuickTrainer:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
             logits = self.network(self._normalisation(views)).float()
         loss = functional.cross_entropy(logits, labels, reduction="sum")
-        value = loss.item()  # the only time in a step that a GPU is waited for
+        value = loss.item()  # once: a GPU is waited for
         if not math.isfinite(value):
             raise InputError(f"the loss is not finite at step {self.step + 1}")
         self._optimizer.zero_grad()

@@ -53,14 +53,14 @@ def _convert(image: Tensor, matrix: tuple[tuple[float, ...], ...]) -> Tensor:
 
 
 def _quantised(values: Tensor, table: Tensor) -> Tensor:
-    """Return what is left of [N, C, H, W] where each frequency of each block is a multiple of its own step."""
+    """Return what is left of [N, C, H, W], -128 to 127, where each frequency is a multiple of its own step."""
     transform = _cosines(values.device)
     count, channels, height, width = values.shape
     rows, columns = height // _BLOCK, width // _BLOCK
     blocks = values.reshape(count, channels, rows, _BLOCK, columns, _BLOCK).transpose(3, 4)  # [N, C, rows, cols, 8, 8]
     frequencies = transform @ blocks @ transform.T
     kept = (frequencies / table).round() * table
-    read: Tensor = (transform.T @ kept @ transform).round()
+    read: Tensor = (transform.T @ kept @ transform).round().clamp(-_GREY, _GREY - 1)
     return read.transpose(3, 4).flatten(4, 5).flatten(2, 3)
 
 

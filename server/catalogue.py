@@ -7,13 +7,13 @@ import logging
 from typing import TYPE_CHECKING
 
 from server import model_directories
-from server.errors import ModelNotFound, ModelNotReady
+from server.errors import ModelNotFound, ModelNotReady, StepsMismatch
 from server.load_error import system_reason
 from server.log_sampling import TroubleLog
-from server.model_states import ENDED, IndexEntry, ModelRecord, Readiness, State
+from server.model_states import ENDED, UNLOADED, IndexEntry, ModelRecord, Readiness, State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from server.model import ModelVersion
@@ -39,14 +39,15 @@ class Catalogue:
         model = self._models.get(name)
         if model is None:
             raise ModelNotFound(f"Request for unknown model: '{name}' is not found")
-        ready = model.serving
+        lacks = model.lacks()
+        ready = {number: each for number, each in model.ready.items() if number not in lacks}
         if version is None:
             if not ready:
-                raise _none_available(name, model)
+                raise _none_available(name, lacks, is_loading=model.is_loading)
             version = max(ready)
         if version not in ready:
             if version in model.states:
-                raise ModelNotReady(f"Request for unknown model: '{name}' version {version} is not at ready state")
+                raise _not_ready(f"'{name}' version {version} is not at ready state", lacks.get(version, ""))
             raise ModelNotFound(f"Request for unknown model: '{name}' version {version} is not found")
         if not ready[version].batcher.alive:
             raise ModelNotReady(f"Request for unknown model: '{name}' version {version} is not ready: {ENDED}")
@@ -132,9 +133,18 @@ class Catalogue:
         self._passed_over.add(name)
 
 
-def _none_available(name: str, model: ModelRecord) -> ModelNotFound | ModelNotReady:
+def _none_available(name: str, lacks: Mapping[int, str], *, is_loading: bool) -> ModelNotFound | ModelNotReady:
     """Why no version answers; Triton calls a model that is loading not found, which invites nobody to come again."""
-    text = f"Request for unknown model: '{name}' has no available versions"
-    if model.misfit:
-        return ModelNotReady(f"{text}: {model.misfit}")
-    return ModelNotReady(f"{text}: it is being loaded") if model.is_loading else ModelNotFound(text)
+    text = f"'{name}' has no available versions"
+    if is_loading:
+        return ModelNotReady(f"Request for unknown model: {text}: it is being loaded")
+    if mismatches := [lack for lack in lacks.values() if lack != UNLOADED]:
+        return _not_ready(text, mismatches[0])
+    return ModelNotFound(f"Request for unknown model: {text}")
+
+
+def _not_ready(text: str, lack: str) -> ModelNotReady:
+    """What a request hears of a version that is known and does not answer; `lack` is why, if it is an ensemble."""
+    if lack in ("", UNLOADED):
+        return ModelNotReady(f"Request for unknown model: {text}")
+    return StepsMismatch(f"Request for unknown model: {text}: {lack}")

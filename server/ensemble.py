@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from server import ensemble_fit
-from server.errors import ModelNotFound, ModelNotReady
+from server.errors import ModelNotFound, ModelNotReady, StepsMismatch
 from server.lease import Leased
 from server.model_config import ConfigError
 from server.model_states import UNLOADED
@@ -64,7 +64,7 @@ class EnsembleVersion(Leased):
         """Check that `models`, one for each step, still fit: they may have been loaded again since.
 
         Raises:
-            ModelNotReady: they do not.
+            StepsMismatch: they do not.
         """
         configs = [model.config for model in models]
         if all(config is checked for config, checked in zip(configs, self._checked, strict=True)):
@@ -72,20 +72,18 @@ class EnsembleVersion(Leased):
         try:
             ensemble_fit.check(self.config, configs)
         except ConfigError as error:
-            raise ModelNotReady(str(error)) from error
+            raise StepsMismatch(str(error)) from error
         self._checked = configs
 
     @property
     def lack(self) -> str:
         """Why it does not answer: a step has no model that does, or one that fits no more; empty where it answers."""
         try:
-            models = [self._find(step.model, step.version) for step in self.config.steps]
+            self.check_steps([self._find(step.model, step.version) for step in self.config.steps])
+        except StepsMismatch as error:
+            return str(error)
         except (ModelNotFound, ModelNotReady):
             return UNLOADED
-        try:
-            self.check_steps(models)
-        except ModelNotReady as error:
-            return str(error)
         return ""
 
 

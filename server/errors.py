@@ -12,6 +12,7 @@
     ├── Unavailable             UNAVAILABLE        worth a retry elsewhere or later
     │   ├── ControlNotAllowed
     │   ├── ModelNotReady
+    │   │   └── StepsMismatch
     │   ├── QueueFull
     │   ├── QueueTimeout
     │   └── ShuttingDown
@@ -113,6 +114,10 @@ class ModelNotReady(Unavailable):
     """The model is in the repository but cannot answer now."""
 
     reason = "not_ready"
+
+
+class StepsMismatch(ModelNotReady):
+    """The steps of an ensemble have models, but those fit together no more: one was loaded again with other tensors."""
 
 
 class QueueFull(Unavailable):

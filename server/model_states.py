@@ -66,22 +66,22 @@ class ModelRecord:
         """Whether there is something to tell, even if the directory has no such model."""
         return bool(self.states or self.error)
 
-    @property
-    def serving(self) -> dict[int, ModelVersion]:
-        """The versions that are ready, but for ensembles that miss a step, or whose steps fit together no more."""
-        return {number: version for number, version in self.ready.items() if not version.lack}
+    def lacks(self) -> dict[int, str]:
+        """Why versions that are ready do not answer: ensembles that miss a step, or whose steps fit no more."""
+        found = {number: version.lack for number, version in self.ready.items()}
+        return {number: lack for number, lack in found.items() if lack}
 
     @property
-    def misfit(self) -> str:
-        """Why an ensemble does not answer although its steps do; empty for any other model."""
-        return next((version.lack for version in self.ready.values() if version.lack not in ("", UNLOADED)), "")
+    def serving(self) -> dict[int, ModelVersion]:
+        """The versions that are ready and lack nothing."""
+        lacks = self.lacks()
+        return {number: version for number, version in self.ready.items() if number not in lacks}
 
     def current_states(self) -> dict[int, tuple[State, str]]:
         """The states, with those of versions that have ended, or lost what they need, since they were loaded."""
         ended = (number for number, version in self.ready.items() if not version.batcher.alive)
         states = dict(self.states) | dict.fromkeys(ended, (State.UNAVAILABLE, ENDED))
-        lacks = {number: version.lack for number, version in self.ready.items()}
-        return states | {number: (State.UNAVAILABLE, lack) for number, lack in lacks.items() if lack}
+        return states | {number: (State.UNAVAILABLE, lack) for number, lack in self.lacks().items()}
 
     @property
     def is_wanted(self) -> bool:

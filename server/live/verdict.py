@@ -43,7 +43,7 @@ _ENSEMBLE_PLACES = {
 
 def judge(now: Situation) -> list[Finding]:
     """What there is to know, the worst first, and of what is as bad, what callers feel; always at least one finding."""
-    rules = (_life, _dead, _failures, _rejections, _slowness, _queues, _not_loaded, _callers, _process)
+    rules = (_life, _dead, _failures, _rejections, _slowness, _queues, _not_served, _callers, _process)
     findings = [finding for rule in rules for finding in rule(now)]
     return sorted(findings, key=lambda finding: -finding.level) or [_all_is_well(now)]
 
@@ -131,12 +131,12 @@ def _queues(now: Situation) -> Iterator[Finding]:
             yield Finding(Level.WARN, "Queue fills", told)
 
 
-def _not_loaded(now: Situation) -> Iterator[Finding]:
+def _not_served(now: Situation) -> Iterator[Finding]:
     serves = any(entry.state is State.READY for entry in now.index)
     for entry in now.index:
         if entry.state is State.UNAVAILABLE and entry.reason not in ("", "unloaded") and entry.name not in now.ended:
             level = Level.WARN if serves else Level.BAD
-            yield Finding(level, f"Model {entry.name} failed to load", entry.reason)
+            yield Finding(level, f"Model {entry.name} is not served", entry.reason)
 
 
 def _callers(now: Situation) -> Iterator[Finding]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from proto import classifier_pb2
 from server.errors import DeadlineUnreachable, InvalidRequest, ModelNotReady, ServingError, Unavailable
@@ -20,7 +19,7 @@ from server.services.streaming import answer_in_order
 from server.services.wire import parse_classify_message
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterable, Sequence
 
     from server.engine import Result
     from server.instance import Reply
@@ -33,6 +32,8 @@ SERVICE = classifier_pb2.DESCRIPTOR.services_by_name["Classifier"]
 PARSERS = {"Classify": parse_classify_message, "ClassifyStream": parse_classify_message}
 
 _DEFAULT_TOP_K = 5
+
+T = TypeVar("T")
 
 
 class ClassifierServicer:
@@ -75,10 +76,7 @@ class ClassifierServicer:
         with self._repository.lease(name, parse_version(request.model_version)) as model:
             observed.asks(request.request_id, name, str(model.version))
             wanted = ImageInput.of(model.config)
-            async with asyncio.TaskGroup() as group:  # should one of them meet a bug, the others end, too
-                outcome = partial(self._outcome, request=request, wanted=wanted, model=model, share=share, call=call)
-                tasks = [group.create_task(outcome(image)) for image in request.images]
-            outcomes = [task.result() for task in tasks]
+            outcomes = await _all(self._outcome(image, request, wanted, model, share, call) for image in request.images)
             _account_failures(outcomes, call)
             return classifier_pb2.ClassifyResponse(
                 model_name=model.config.name,
@@ -123,6 +121,16 @@ class ClassifierServicer:
         finally:
             current().decoded(model.config.name, started_ns)
         return await execute(model, self._delivery, payload, 1, call.deadline)
+
+
+async def _all(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Await all results in their order; where one of them raises, the others end before it is told."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(each) for each in work]
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None  # what is logged once for each cause, and a group has none
+    return [task.result() for task in tasks]
 
 
 def _account_failures(outcomes: Sequence[Any | ServingError], call: Call) -> None:

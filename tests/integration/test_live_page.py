@@ -147,7 +147,7 @@ def classify(channel: grpc.Channel, image: bytes) -> Any:
 
 def test_without_traffic_the_page_tells_what_there_is(visit: Visit) -> None:
     """A model that failed to load is named with the reason, others have a row, and charts say that they are empty."""
-    visit.expect_finding("Model broken failed to load", "no TorchScript module")
+    visit.expect_finding("Model broken is not served", "no TorchScript module")
     assert visit.figure("rate") == "0"
     assert visit.figure("p99") == UNKNOWN
     expect(visit.page.locator("tbody tr")).to_have_count(3)

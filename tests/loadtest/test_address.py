@@ -56,6 +56,14 @@ def test_load_goes_through_tls(url: str, ca: str, tmp_path: Path) -> None:
     assert found["requests"] == 50
 
 
+def test_authorities_that_grpc_knows_are_enough(url: str, ca: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where they vouch for the server, --tls alone does."""
+    monkeypatch.setenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", ca)
+    finished = run("--url", url, "--tls", "--rate", "50", "--duration", "1s")
+
+    assert "50 requests" in finished.stdout, finished.stdout + finished.stderr
+
+
 def test_locust_goes_through_tls(url: str, ca: str, images: str, tmp_path: Path) -> None:
     """Likewise."""
     run_time = ("--users", "20", "--spawn-rate", "20", "--run-time", "3s", "--warm-up", "0")

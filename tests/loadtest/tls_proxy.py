@@ -9,6 +9,8 @@ import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
+from tests.serving import PATIENCE_SECONDS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -37,9 +39,9 @@ def tls_proxy(url: str, certificate: trustme.LeafCert) -> Iterator[str]:
             listening.set_result((asyncio.get_running_loop(), server.sockets[0].getsockname()[1]))
             await over.wait()
 
-    thread = threading.Thread(target=asyncio.run, args=(stand(),))
+    thread = threading.Thread(target=asyncio.run, args=(stand(),), daemon=True)
     thread.start()
-    loop, own_port = listening.result()
+    loop, own_port = listening.result(PATIENCE_SECONDS)
     try:
         yield f"127.0.0.1:{own_port}"
     finally:

@@ -40,12 +40,12 @@ def test_as_pytorch_moves_them_one_by_one() -> None:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_orthogonalised(shape: tuple[int, int]) -> None:
-    """Every singular value becomes about 1, whatever the size of the matrix's entries, and zeros stay zeros."""
+    """Singular values become about 1, whatever the size of the matrix's entries, and zeros stay zeros."""
     several = torch.randn(3, *shape, generator=torch.Generator().manual_seed(0)) * torch.tensor([1e-4, 1, 1e4]).view(
         -1, 1, 1
     )
     values = torch.linalg.svdvals(orthogonalised(several).float())
 
     assert values.median() == pytest.approx(1, abs=0.3)
-    assert values.max() < 1.3
+    assert 0.4 < values.min() < values.max() < 1.3
     assert not orthogonalised(torch.zeros(1, *shape)).any()

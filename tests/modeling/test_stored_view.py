@@ -57,6 +57,18 @@ def test_as_a_file_would_be_read(quality: int, size: tuple[int, int]) -> None:
     assert difference < 1.5
 
 
+def test_hard_edges() -> None:
+    """Where strong edges overshoot what a pixel holds, most pixels are those of a file, too."""
+    few = torch.randint(0, 2, (16, 3, 8, 8), generator=torch.Generator().manual_seed(0)) * 255.0
+    views = few.repeat_interleave(4, dim=2).repeat_interleave(4, dim=3)
+    files = torch.stack([stored_and_read(view, 20) for view in views])
+    difference = (as_jpeg(views, 20) - files).abs()
+
+    assert (files - views).abs().mean() > 10
+    assert difference.quantile(0.9) <= 4
+    assert difference.mean() < 1.5
+
+
 def test_views_stay_in_order() -> None:
     """Each view is read in its own place, its rows and columns where they were."""
     views = torch.zeros(4, 3, 24, 32)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from server.errors import ModelNotFound, ModelNotReady
+from server.errors import ModelNotFound, ModelNotReady, StepsMismatch
 from server.load_error import LoadError
 from server.python_backend.request import TensorRequest
 from tests.server.python_backend.steps import DOUBLE, DOUBLE_CONFIG, TWICE, write_ensemble, write_step
@@ -71,8 +71,10 @@ def test_a_step_that_no_longer_fits_is_told_of(directory: Path, repository: Mode
     models = [repository.get(step.model) for step in ensemble.config.steps]
     with pytest.raises(ModelNotReady, match="ensemble tensor B: inconsistent shape"):
         ensemble.check_steps(models)  # as a request does that found it a moment before
-    with pytest.raises(ModelNotReady, match=r"'twice' has no available versions: .* tensor B: inconsistent shape"):
+    with pytest.raises(StepsMismatch, match=r"'twice' has no available versions: .* tensor B: inconsistent shape"):
         repository.get("twice")
+    with pytest.raises(StepsMismatch, match=r"'twice' version 1 is not at ready state: .* inconsistent shape"):
+        repository.get("twice", 1)
     states = {entry.name: (entry.state.value, entry.reason) for entry in repository.index()}
     assert states["two"] == ("READY", "")
     assert states["twice"][0] == "UNAVAILABLE"
@@ -80,6 +82,22 @@ def test_a_step_that_no_longer_fits_is_told_of(directory: Path, repository: Mode
     write_step(directory / "two")
     repository.load("two")
     assert repository.get("twice") is ensemble
+
+
+def test_an_ensemble_of_an_ensemble_whose_steps_fit_no_more(directory: Path, repository: ModelRepository) -> None:
+    """It says what its step says; of one that is not there it says no more than that."""
+    step = 'model_name: "twice" model_version: -1'
+    maps = 'input_map { key: "A" value: "A" } output_map { key: "C" value: "C" }'
+    outer = TWICE.partition("ensemble_scheduling")[0] + f"ensemble_scheduling {{ step [ {{ {step} {maps} }} ] }}"
+    write_ensemble(directory / "outer", outer)
+    repository.load("outer")
+    write_step(directory / "two", DOUBLE, DOUBLE_CONFIG.replace("dims: [ 2 ]", "dims: [ 3 ]"))
+    repository.load("two")
+    with pytest.raises(StepsMismatch, match=r"'outer' has no available versions: .*'twice' has .* inconsistent shape"):
+        repository.get("outer")
+    repository.unload("two")
+    with pytest.raises(ModelNotFound, match="'outer' has no available versions$"):
+        repository.get("outer")
 
 
 def test_no_reload_closes_a_circle(directory: Path, repository: ModelRepository) -> None:

@@ -55,7 +55,7 @@ def test_a_model_that_failed_to_load_is_named_with_its_reason() -> None:
     broken = IndexEntry("broken", 1, State.UNAVAILABLE, "no TorchScript archive")
     unloaded = IndexEntry("old", 1, State.UNAVAILABLE, "unloaded")
     alone, beside = first(index=[broken, unloaded]), first((model(), counts(fast=9)), index=[broken, unloaded])
-    assert alone == Finding(Level.BAD, "Model broken failed to load", "no TorchScript archive")
+    assert alone == Finding(Level.BAD, "Model broken is not served", "no TorchScript archive")
     assert beside.level is Level.WARN
 
 
@@ -215,4 +215,4 @@ def test_the_worst_comes_first() -> None:
     broken = IndexEntry("broken", 1, State.UNAVAILABLE, "no archive")
     full = (model(waiting=64, busy=2), counts(fast=50, slow=50, REJECTED=50))
     found = judge(situation(full, index=[broken], refused={"queue_full": 50}))
-    assert [each.title for each in found] == ["Overloaded", "Slow", "Queue fills", "Model broken failed to load"]
+    assert [each.title for each in found] == ["Overloaded", "Slow", "Queue fills", "Model broken is not served"]

@@ -145,11 +145,10 @@ async def test_a_bug_that_one_image_meets_ends_its_siblings(
 
     monkeypatch.setattr(images.imaging, "decode_crop", decode)
     try:
-        with pytest.raises(ExceptionGroup) as raised:
+        with pytest.raises(RuntimeError, match="a bug"):
             await servicer.Classify(_request(_RED, _GREEN), Call())
     finally:
         gate.set()
-    assert [str(error) for error in raised.value.exceptions] == ["a bug"]
     assert repository.get("colours").statistics.in_flight == 0
 
 
