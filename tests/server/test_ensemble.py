@@ -96,7 +96,7 @@ def test_an_ensemble_of_an_ensemble_whose_steps_fit_no_more(directory: Path, rep
     with pytest.raises(StepsMismatch, match=r"'outer' has no available versions: .*'twice' has .* inconsistent shape"):
         repository.get("outer")
     repository.unload("two")
-    with pytest.raises(ModelNotFound, match="'outer' has no available versions$"):
+    with pytest.raises(ModelNotFound, match=r"'outer' has no available versions$"):
         repository.get("outer")
 
 
