@@ -53,7 +53,7 @@ def export_parser(program: str) -> Parser:
     add(
         "--instances",
         type=positive,
-        help="batches executed at a time, one thread each; for Triton, which runs one if this is not given",
+        help="batches executed at a time, one thread each, by either server; without it Triton runs one",
     )
     add("--labels", type=Path, help="file with one label a line, in place of the known ones")
     add(
