@@ -45,11 +45,13 @@ class AsyncStream:
             RequestCancelled: Another question's deadline ended the call.
             ClientError: The call failed.
         """
+        if timeout_seconds <= 0:  # nothing has been sent that others would have to wait for
+            raise DeadlineExceeded("the deadline passed before the request was sent")
         if self._call is None or self._call.ended:
             self._call = _Call(self._open_call)
         call = self._call
         try:
-            return await asyncio.wait_for(call.send(request), max(0.0, timeout_seconds))
+            return await asyncio.wait_for(call.send(request), timeout_seconds)
         except TimeoutError:
             call.cancel()
             raise DeadlineExceeded("the answer did not come in time") from None

@@ -50,6 +50,8 @@ class Stream:
             RequestCancelled: Another question's deadline, or `close`, ended the call.
             ClientError: The call failed.
         """
+        if timeout_seconds <= 0:  # nothing has been sent that others would have to wait for
+            raise DeadlineExceeded("the deadline passed before the request was sent")
         with self._lock:
             self.check_open()
             if self._call is None or self._call.ended:
@@ -57,7 +59,7 @@ class Stream:
             call = self._call
             answer = call.send(request)
         try:
-            return answer.result(max(0.0, timeout_seconds))
+            return answer.result(timeout_seconds)
         except FutureTimeoutError:
             call.cancel()
             raise DeadlineExceeded("the answer did not come in time") from None

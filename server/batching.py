@@ -57,6 +57,7 @@ class Batcher(Generic[Payload, Result]):
         self._queue: RequestQueue[Payload, Result] = RequestQueue(policy, len(instances))
         self._warm_up = WarmUp(samples, self._queue.cost, _run_timed)
         self._accepting = False
+        self._alive = True
         self._causes = CauseLog(logger)
         self._is_given_up: Callable[[], bool] = lambda: False
         self._threads: list[threading.Thread] = []
@@ -139,8 +140,8 @@ class Batcher(Generic[Payload, Result]):
 
     @property
     def alive(self) -> bool:
-        """Whether every instance still has its thread."""
-        return all(thread.is_alive() for thread in self._threads)
+        """Whether every instance is still at work."""
+        return self._alive
 
     def _forget(self, future: Future[Reply[Result]]) -> None:
         if not future.cancelled():
@@ -155,6 +156,7 @@ class Batcher(Generic[Payload, Result]):
         try:
             self._work(instance, opened)
         finally:
+            self._alive = False  # before code of the model's own, which may take its time
             instance.close()
 
     def _work(self, instance: Instance[Payload, Result], opened: Future[None]) -> None:
@@ -214,17 +216,21 @@ class Batcher(Generic[Payload, Result]):
             _give_up(batch)
 
     def _run(self, instance: Instance[Payload, Result], batch: Sequence[Entry[Payload, Result]]) -> None:
-        rows = [entry.rows for entry in batch]
         started_ns = time.monotonic_ns()
-        failure: Exception | None = None
+        failure = self._try(instance, batch)
+        if failure and len(batch) > 1:
+            self._run_one_by_one(instance, batch)
+        elif failure:
+            self._refuse(batch[0], failure, started_ns)
+        del failure  # its trace knows this frame, and both would keep the payloads
+
+    def _try(self, instance: Instance[Payload, Result], batch: Sequence[Entry[Payload, Result]]) -> Exception | None:
+        """Execute a batch and answer it; returns why there is no answer, if there is none."""
+        rows = [entry.rows for entry in batch]
         try:
             execution = instance.run([entry.payload for entry in batch], rows)
         except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for an answer
-            failure = error
-        if failure:  # not in the block above: what goes wrong in a second attempt would tell of the first one, too
-            self._fail(instance, batch, failure, started_ns)
-            del failure  # its trace knows this frame, and both would keep the payloads
-            return
+            return error
         execution.request_traces = [entry.trace for entry in batch]
         total = sum(rows)
         with self._changed:
@@ -232,29 +238,24 @@ class Batcher(Generic[Payload, Result]):
         self.observe_batch(total, execution)
         for entry, result in zip(batch, execution.results, strict=True):
             entry.future.set_result(Reply(result, entry.arrived_ns, total, execution))
+        return None
 
-    def _fail(
-        self,
-        instance: Instance[Payload, Result],
-        batch: Sequence[Entry[Payload, Result]],
-        error: Exception,
-        started_ns: int,
-    ) -> None:
-        """Answer a batch that failed; its requests are tried one by one, so that one of them harms no other."""
-        if len(batch) > 1:
-            with self._changed:
-                self._queue.prolong(instance, [entry.rows for entry in batch], time.monotonic())
-            for entry in batch:
-                if entry.deadline <= time.monotonic():
-                    entry.future.set_exception(DeadlineUnreachable("the deadline passed after the model had failed"))
-                else:
-                    self._run(instance, [entry])
-            return
+    def _run_one_by_one(self, instance: Instance[Payload, Result], batch: Sequence[Entry[Payload, Result]]) -> None:
+        """Try the requests of a batch that failed again, so that one of them harms no other."""
+        with self._changed:
+            self._queue.prolong(instance, [entry.rows for entry in batch], time.monotonic())
+        for entry in batch:
+            if entry.deadline <= time.monotonic():
+                entry.future.set_exception(DeadlineUnreachable("the deadline passed after the model had failed"))
+            else:
+                self._run(instance, [entry])
+
+    def _refuse(self, entry: Entry[Payload, Result], error: Exception, started_ns: int) -> None:
         answer = error if isinstance(error, ServingError) else ModelFailed("the model failed on this request")
         answer.started_ns = started_ns
         if answer is not error:
             self._causes.error(f"{self._name}: an execution failed", error, model=self._name)
-        batch[0].future.set_exception(answer)
+        entry.future.set_exception(answer.with_traceback(None))  # its trace knows frames that hold payloads
 
     def _abandon(self, instance: Instance[Payload, Result], batch: Sequence[Entry[Payload, Result]]) -> None:
         """This thread is about to die: nobody may be left waiting for it."""

@@ -68,7 +68,9 @@ class WarmUp:
         measured = measured_sizes(self._cost.max_rows)
         for rows in measured:
             self._measure(instance, rows, go_on)
-        for rows in range(1, min(self._cost.cheapest_rows, _MOST_FAMILIAR) + 1):
+        with self._learning:
+            cheapest = self._cost.cheapest_rows
+        for rows in range(1, min(cheapest, _MOST_FAMILIAR) + 1):
             if rows not in measured:
                 go_on()
                 instance.warm_up(rows)

@@ -107,7 +107,9 @@ def _predictions(models: Sequence[ScrapedModel]) -> Iterator[Family]:
 def _by_class(model: ScrapedModel) -> dict[str, int]:
     """Predictions by label: two classes may have the same one, and others have none."""
     counts = model.statistics.predictions
-    return {name: counts.get(name, 0) for name in model.classes} | {_UNLABELLED: counts.get("", 0)}
+    by_class = {name: counts.get(name, 0) for name in model.classes if name}
+    by_class[_UNLABELLED] = by_class.get(_UNLABELLED, 0) + counts.get("", 0)
+    return by_class
 
 
 def repository_families(states: Iterable[Readiness]) -> Iterator[Family]:

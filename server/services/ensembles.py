@@ -76,7 +76,10 @@ class Pipelines:
                 work = [self._run_step(*each, request, inference, deadline, tensors) for each in wave]
                 for outcome in await asyncio.gather(*work, return_exceptions=True):
                     if isinstance(outcome, BaseException):
-                        raise outcome
+                        try:
+                            raise outcome
+                        finally:
+                            del outcome  # its trace knows this frame, and both would keep every tensor
                     executions.append(outcome)
         return _reply(config, tensors, inference.rows, executions, arrived_ns)
 

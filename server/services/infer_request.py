@@ -248,11 +248,12 @@ def check_shape(shape: Sequence[int], spec: TensorSpec, rows: int, config: Model
         InvalidRequest: it is not one that the model takes.
     """
     wanted = (rows, *spec.dims) if config.batches else spec.dims
-    same_rank = len(shape) == len(wanted)
-    fits = same_rank and all(size in (-1, given) for given, size in zip(shape, wanted, strict=True))
-    if fits and min(shape[1 if config.batches else 0 :], default=0) >= 0:
+    possible = len(shape) == len(wanted) and all(
+        given == -1 or size in (-1, given) for given, size in zip(shape, wanted, strict=True)
+    )
+    if possible and min(shape[1 if config.batches else 0 :], default=0) >= 0:
         return
-    if same_rank and all(given == -1 or size in (-1, given) for given, size in zip(shape, wanted, strict=True)):
+    if possible:
         raise InvalidRequest(
             f"All input dimensions should be specified for input '{spec.name}' for model '{config.name}',"
             f" got {_text(shape)}"

@@ -174,4 +174,8 @@ class Gate:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.open()
+
+    def open(self) -> None:
+        """Lets all requests pass from now on."""
         self._opened.set()

@@ -169,6 +169,25 @@ async def test_deadline_of_one_question_ends_the_call_of_the_others(photos: list
             await stream.close()
 
 
+async def test_a_question_that_comes_too_late_harms_no_other(photos: list[bytes]) -> None:
+    """Whose deadline has passed before it could be asked is not sent, and the call goes on."""
+    gate = Gate()
+    request = classify_request(photos[0], "", "", 1)
+    servicer = NativeServicer(on_request=lambda *_: gate.wait())
+    with serving(servicer) as url, gate:
+        async with grpc.aio.insecure_channel(url) as channel:
+            stream = AsyncStream(methods(channel)["ClassifyStream"])
+            patient = asyncio.create_task(stream.ask(request, 60))
+            await asyncio.to_thread(gate.reached.wait)
+            with pytest.raises(DeadlineExceeded, match="before the request was sent"):
+                await stream.ask(request, -1)
+            gate.open()
+            assert (await patient).results
+            await stream.close()
+        with grpc.insecure_channel(url) as channel, pytest.raises(DeadlineExceeded, match="before the request was"):
+            Stream(methods(channel)["ClassifyStream"]).ask(request, 0)
+
+
 def test_a_status_ends_a_call_that_never_ends_being_read(photos: list[bytes]) -> None:
     """Who waits is told, and the next question opens a new call."""
     calls: list[HalfEndedCall] = []

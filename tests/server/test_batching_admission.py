@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from server.errors import DeadlineUnreachable, QueueFull
+from server.errors import DeadlineUnreachable, InvalidRequest, QueueFull
 from tests.server.workshop import answer, failure
 
 if TYPE_CHECKING:
@@ -72,6 +72,29 @@ def test_a_request_is_not_kept_in_memory_after_its_answer(open_bench: OpenBench)
         bench.workshop.forget()
         del payload, future
         assert [trace() for trace in traces] == [None, None]
+    finally:
+        gc.enable()
+
+
+def test_a_request_that_failed_alone_is_not_kept_in_memory(open_bench: OpenBench) -> None:
+    """Neither its error nor the traceback holds its payload."""
+    bench = open_bench()
+    gc.disable()
+    try:
+        payload = _Payload("large")
+        [busy] = bench.occupy()
+        future, other = bench.submit(payload), bench.submit("b")
+        busy.finish()
+        bench.next_run().fail(InvalidRequest("both"))
+        bench.next_run().fail(InvalidRequest("alone"))
+        bench.workshop.run_alone()
+        assert answer(other) == "b!"
+        assert isinstance(failure(future), InvalidRequest)
+        trace = weakref.ref(payload)
+        bench.batcher.close()
+        bench.workshop.forget()
+        del payload, busy
+        assert trace() is None
     finally:
         gc.enable()
 

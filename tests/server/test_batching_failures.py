@@ -105,6 +105,26 @@ def test_a_thread_that_dies_strands_nobody(open_bench: OpenBench) -> None:
 
 
 @dies
+def test_an_instance_that_died_is_told_of_before_its_model_has_let_go(
+    open_bench: OpenBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Code of the model's own may take any time to end, or never do."""
+    closing, closed = threading.Event(), threading.Event()
+
+    def close(_instance: WorkshopInstance) -> None:
+        closing.set()
+        closed.wait(HANGING_SECONDS)
+
+    monkeypatch.setattr(WorkshopInstance, "close", close)
+    bench = open_bench()
+    bench.submit("dying")
+    bench.next_run().fail(Crash())
+    assert closing.wait(HANGING_SECONDS)
+    assert not bench.batcher.alive
+    closed.set()
+
+
+@dies
 @pytest.mark.parametrize("error", [ValueError(), Crash()])
 def test_a_thread_that_dies_amid_retries_strands_nobody(open_bench: OpenBench, error: BaseException) -> None:
     """Whatever happens while the requests of a failed batch are tried one by one, each of them is answered."""

@@ -120,7 +120,11 @@ class Workshop:
             self._started.append(run)
             self._under_way.append(run)
             self._changed.notify_all()
-        run.over.result(HANGING_SECONDS)
+        over = run.over
+        try:
+            over.result(HANGING_SECONDS)
+        finally:
+            del run, over  # what they raise knows this frame
 
 
 class WorkshopInstance:

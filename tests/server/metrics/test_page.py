@@ -273,16 +273,16 @@ def test_predictions_are_told_by_label(repository: ModelRepository) -> None:
     """Each label has a series from the start, one that is given twice has one, and so have classes without any."""
     config = ROW.replace('name: "OUTPUT__0"', 'name: "OUTPUT__0" label_filename: "labels.txt"')
     write_model(repository._directory / "net", Constant(1), config)
-    (repository._directory / "net" / "labels.txt").write_text('crane\ncrane\n"dog"\n')
+    (repository._directory / "net" / "labels.txt").write_text('crane\ncrane\n\n"dog"\nunlabelled\n')
     repository.load("net")
     statistics = repository.get("net").statistics
-    for label in ("crane", "crane", ""):
+    for label in ("crane", "crane", "", "unlabelled"):
         statistics.predicted(label, 0.97)
     families = _families(repository)
     counts = _values(families["coordserve_predictions"], "model", "class")
-    assert counts == {("net", "crane"): 2, ("net", '"dog"'): 0, ("net", "unlabelled"): 1}
+    assert counts == {("net", "crane"): 2, ("net", '"dog"'): 0, ("net", "unlabelled"): 2}
     edges = {sample.labels.get("le"): sample.value for sample in families["coordserve_prediction_confidence"].samples}
-    assert (edges["0.95"], edges["0.99"]) == (0, 3)
+    assert (edges["0.95"], edges["0.99"]) == (0, 4)
 
 
 def test_predictions_of_many_classes_are_not_told(repository: ModelRepository) -> None:
