@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from concurrent.futures import Future
 
     from server.repository import ModelRepository
 
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
 class ModelControl:
     """Changes a repository, one request at a time, in a thread of its own: those that wait hold up nobody else.
 
-    `loaded()` is awaited after each load that succeeded. A load that was asked for runs to its end, even if its caller
-    leaves.
+    `changed()` is awaited after each change that succeeded. What has begun runs to its end, even if its caller leaves;
+    what has not begun by then is dropped with its caller, so that those who ask again and again leave no queue behind.
     """
 
     def __init__(self, repository: ModelRepository, changed: Callable[[], Awaitable[None]]) -> None:
@@ -31,17 +32,22 @@ class ModelControl:
         Raises:
             LoadError: as `ModelRepository.load`.
         """
-        task = asyncio.create_task(self._load(name, config_override))
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
-        await asyncio.shield(task)
-
-    async def _load(self, name: str, config_override: str | None) -> None:
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._thread, self._repository.load, name, config_override)
-        await self._changed()
+        await self._do(self._thread.submit(self._repository.load, name, config_override))
 
     async def unload(self, name: str) -> None:
         """Take a model out of service, if it is in service."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._repository.unload, name)
+        await self._do(self._thread.submit(self._repository.unload, name))
+
+    async def _do(self, change: Future[None]) -> None:
+        task = asyncio.create_task(self._finish(change))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            change.cancel()  # which what has begun does not heed
+            raise
+
+    async def _finish(self, change: Future[None]) -> None:
+        await asyncio.wrap_future(change)
         await self._changed()

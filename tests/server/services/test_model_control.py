@@ -10,6 +10,7 @@ from server.load_error import LoadError
 from server.repository import ModelRepository
 from server.services.model_control import ModelControl
 from tests.server.models import load_version, write_model
+from tests.server.services.event_loop import settle
 from tests.server.workshop import HANGING_SECONDS
 from tests.torchscript_models import Constant
 
@@ -73,6 +74,37 @@ async def test_a_load_whose_caller_leaves_is_told_all_the_same(tmp_path: Path) -
     gate.set()
     await asyncio.wait_for(told.wait(), HANGING_SECONDS)
     assert [version.config.name for version in repository.ready()] == ["net"]
+    assert await asyncio.to_thread(repository.close, HANGING_SECONDS)
+
+
+async def test_a_load_whose_caller_leaves_before_it_begins_is_dropped(tmp_path: Path) -> None:
+    """Callers that give up and ask again leave no queue of loads behind."""
+    for name in "ab":
+        write_model(tmp_path / name, Constant(1))
+    gate, loading, reached, loop = threading.Event(), list[str](), asyncio.Event(), asyncio.get_running_loop()
+
+    def load(config: ModelConfig, version: int, directory: Path) -> ModelVersion:
+        loading.append(config.name)
+        loop.call_soon_threadsafe(reached.set)
+        assert gate.wait(HANGING_SECONDS)
+        return load_version(config, version, directory)
+
+    async def changed() -> None:
+        pass
+
+    repository = ModelRepository(tmp_path, load)
+    control = ModelControl(repository, changed)
+    first = asyncio.create_task(control.load("a", None))
+    await reached.wait()
+    waiting = [asyncio.create_task(control.load("b", None)) for _ in range(3)]
+    await settle()
+    for caller in waiting:
+        caller.cancel()
+    await asyncio.wait(waiting)
+    gate.set()
+    await first
+    await control.unload("a")
+    assert loading == ["a"]
     assert await asyncio.to_thread(repository.close, HANGING_SECONDS)
 
 
