@@ -25,6 +25,7 @@ import grpc
 import imaging
 from server.addresses import address, why_unusable
 from server.cpus import usable_cores
+from server.daemon_thread import in_daemon_thread
 from server.errors import StartError
 from server.event_loop_lag import EventLoopLag
 from server.http import HttpServer
@@ -195,7 +196,7 @@ class Application:
         """With poll control: until the server is to stop, follow what changes in the repository's directory."""
         while self._repository_poll and not await self._stops_within(self._settings.repository_poll_seconds):
             try:
-                await asyncio.to_thread(self._repository_poll.look)
+                await in_daemon_thread(self._repository_poll.look)
                 await self._update_readiness()
             except Exception:  # the next look may fare better
                 logger.exception("a look at the model repository failed in a way that nobody thought of")
@@ -223,7 +224,7 @@ class Application:
         await self._health.close()
         await stop(self._grpc, self._intake, self._settings.grace_seconds)
         remaining = max(end - time.monotonic(), _LAST_MOMENT_SECONDS)
-        ended = await asyncio.to_thread(self._repository.close, remaining)
+        ended = await in_daemon_thread(self._repository.close, remaining)
         await self._http.stop()
         if self._tracing:
             await asyncio.to_thread(self._tracing.close, _LAST_SPANS_SECONDS)

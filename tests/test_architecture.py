@@ -59,7 +59,7 @@ _NEVER_IN_SERVER = {
 }
 # From those that know nothing of the others to those that know all: a module imports only from lines above its own.
 _ORDER = (
-    ("server.errors", "server.addresses", "server.cpus", "server.log_sampling"),
+    ("server.errors", "server.addresses", "server.cpus", "server.daemon_thread", "server.log_sampling"),
     ("server.logs",),
     ("server.histogram", "server.cost", "server.tensor_types", "server.instance", "server.lease"),
     ("server.config_fields", "server.ensemble_config", "server.observed_request"),

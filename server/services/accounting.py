@@ -119,6 +119,10 @@ class Account:
             request.code = RequestCancelled.code.name
             self._watch.failed(request, RequestCancelled("its stream has ended"))
             raise
+        except Exception:  # a bug, likewise
+            request.code = ServingError.code.name
+            self._watch.failed(request, ServingError("internal error"))
+            raise
         finally:
             self._watch.ended(request)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tritonclient.grpc import service_pb2
 
+from server.daemon_thread import in_daemon_thread
 from server.errors import (
     ControlNotAllowed,
     InvalidRequest,
@@ -164,7 +165,7 @@ class InferenceServicer:
     async def RepositoryIndex(self, request: Any, _call: Call) -> Any:
         """Every model of the repository and the state of its versions."""
         _check_repository_name(request)
-        entries = await asyncio.to_thread(self._repository.index)  # it looks at the directory
+        entries = await in_daemon_thread(self._repository.index)  # it looks at the directory
         if request.ready:
             entries = [entry for entry in entries if entry.state is State.READY]
         response = service_pb2.RepositoryIndexResponse()

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 from typing import TYPE_CHECKING, Any
 
-from server.errors import MessageTooLarge, ShuttingDown
+from server.errors import MessageTooLarge, ShuttingDown, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
+
+
+_MOST_HELD = 8
 
 
 class Intake:
     """Open until it is closed for good; `with intake:` is around each call that is being answered.
 
-    It lets no message in that has more than `most_bytes` bytes. gRPC does not either, but tells nobody. Each call has a
-    task of its own.
+    It lets no message in that has more than `most_bytes` bytes. gRPC does not either, but tells nobody. Calls with one
+    message hold no more than `_MOST_HELD` times as many bytes between them. Each call has a task of its own.
     """
 
     def __init__(self, most_bytes: float = math.inf) -> None:
         self._most_bytes = most_bytes
+        self._held_bytes = 0
         self._answering: set[asyncio.Task[Any] | None] = set()
         self._reading: set[asyncio.Task[Any] | None] = set()
         self._closed = False
@@ -52,6 +57,21 @@ class Intake:
         if task and self._given_up and isinstance(error, asyncio.CancelledError):
             task.uncancel()  # it goes on, to tell its caller
             raise ShuttingDown("the server is stopping") from None
+
+    @contextlib.contextmanager
+    def holding(self, message: bytes) -> Iterator[None]:
+        """While `message` is being answered; a queue's length bounds how many wait, this how much memory they take.
+
+        Raises:
+            Unavailable: there is no room for it now.
+        """
+        if self._held_bytes + len(message) > _MOST_HELD * self._most_bytes:
+            raise Unavailable("there is too little memory for the message now")
+        self._held_bytes += len(message)
+        try:
+            yield
+        finally:
+            self._held_bytes -= len(message)
 
     def checked(self, message: bytes) -> bytes:
         """Give `message` back.

@@ -67,7 +67,7 @@ def _unary_handler(
     intake: Intake,
 ) -> Any:
     async def answer(message: bytes, context: Context) -> Any:
-        with intake:
+        with intake, intake.holding(message):
             return await behaviour(_parsed(parse, intake.checked(message)), Call(context, account))
 
     async def handle(message: bytes, context: Context) -> Any:

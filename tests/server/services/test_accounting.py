@@ -13,21 +13,22 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from server.errors import InvalidRequest
 from server.request_watch import RequestWatch
 from server.rpc_metrics import MethodMetrics
-from server.services.accounting import Accounts
+from server.services.accounting import Accounts, Call
 from server.services.health import SERVICE, HealthServicer
 from server.services.intake import Intake
 from server.services.rpc import service_handler
+from server.services.streaming import answer_in_order
 from server.slow_requests import SlowRequests
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator
 
 
 class Counters:
     """The real counters of each method, and of each an event that tells that a call has ended."""
 
     def __init__(self) -> None:
-        self.refused: dict[str, int] = dict.fromkeys(("cancelled", "deadline", "not_found", "invalid"), 0)
+        self.refused: dict[str, int] = dict.fromkeys(("cancelled", "deadline", "not_found", "invalid", "internal"), 0)
         self.methods: dict[str, MethodMetrics] = {}
         self.ended: dict[str, asyncio.Event] = {}
 
@@ -71,7 +72,7 @@ async def test_who_has_watched_health_long_enough_is_no_failure(seconds: float |
             await stub.Check(health_pb2.HealthCheckRequest(service="other"))
     ended = {code.name: count for code, count in counters.methods["Watch"].handled.items() if count}
     assert ended == {"CANCELLED" if seconds is None else "DEADLINE_EXCEEDED": 1}
-    assert counters.refused == {"cancelled": 0, "deadline": 0, "not_found": 1, "invalid": 0}
+    assert counters.refused == {"cancelled": 0, "deadline": 0, "not_found": 1, "invalid": 0, "internal": 0}
     assert [failure.reason for failure in slow.failures()] == ["not_found"]
 
 
@@ -91,6 +92,27 @@ class Refusing:
     async def Check(self, _request: Any, _call: Any) -> Any:  # noqa: N802 - the method's name
         """Refuse."""
         raise Refusal
+
+
+class Mistaken:
+    """Meets a bug in each message of a stream."""
+
+    def Watch(self, requests: AsyncIterator[Any], call: Call) -> AsyncGenerator[Any, None]:  # noqa: N802 - likewise
+        """Answer with a bug."""
+
+        async def answer(_request: Any) -> Any:
+            raise RuntimeError("a bug")
+
+        return answer_in_order(requests, call.each(answer), 1)
+
+
+async def test_a_message_that_meets_a_bug_has_failed() -> None:
+    """It is no answer that was quick or slow."""
+    async with _serving(Mistaken()) as (stub, counters, slow):
+        with pytest.raises(grpc.aio.AioRpcError, match="internal error"):
+            await stub.Watch(health_pb2.HealthCheckRequest()).read()
+        await counters.ended["Watch"].wait()
+    assert [(failure.code, failure.reason) for failure in slow.failures()] == [("INTERNAL", "internal")] * 2
 
 
 async def test_a_call_that_failed_is_forgotten_at_once() -> None:

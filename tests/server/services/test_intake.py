@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
 
-from server.errors import MessageTooLarge, ShuttingDown
+from server.errors import MessageTooLarge, ShuttingDown, Unavailable
 from server.services.intake import Intake
 from tests.server.services.event_loop import settle
 
@@ -80,6 +81,20 @@ async def test_a_caller_that_leaves_is_cancelled_as_ever() -> None:
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+
+
+async def test_what_is_held_is_bounded() -> None:
+    """Calls with one message hold eight of the largest between them; who has been answered makes room."""
+    intake = Intake(3)
+    with contextlib.ExitStack() as answering:
+        for _ in range(8):
+            answering.enter_context(intake.holding(b"abc"))
+        with pytest.raises(Unavailable, match="too little memory for the message now"), intake.holding(b"a"):
+            pass
+        with intake.holding(b""):
+            pass
+    with intake.holding(b"abc"):
+        pass
 
 
 async def test_a_message_that_is_too_large_is_told_so() -> None:

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from server.daemon_thread import in_daemon_thread
+from tests.serving import PATIENCE_SECONDS
+
+HANGING = """
+import asyncio, threading
+from server.daemon_thread import in_daemon_thread
+
+async def main():
+    hanging = asyncio.create_task(in_daemon_thread(threading.Event().wait))
+    await asyncio.wait({hanging}, timeout=0.1)
+    print(hanging.done())
+
+asyncio.run(main())
+"""
+
+
+async def test_gives_what_the_function_gives() -> None:
+    """Its result or its error, without holding up the event loop."""
+    assert await in_daemon_thread(divmod, 7, 2) == (3, 1)
+    with pytest.raises(ZeroDivisionError):
+        await in_daemon_thread(divmod, 7, 0)
+
+
+async def test_nobody_has_to_wait() -> None:
+    """A caller that leaves is gone at once."""
+    gate = threading.Event()
+    leaving = asyncio.create_task(in_daemon_thread(gate.wait))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    gate.set()
+
+
+def test_a_process_ends_whatever_hangs() -> None:
+    """Python waits for other threads at its end, and would for ever."""
+    ended = subprocess.run(
+        [sys.executable, "-c", HANGING], capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "False\n", "")
