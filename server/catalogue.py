@@ -40,7 +40,7 @@ class Catalogue:
         if model is None:
             raise ModelNotFound(f"Request for unknown model: '{name}' is not found")
         lacks = model.lacks()
-        ready = {number: each for number, each in model.ready.items() if number not in lacks}
+        ready = {number: each for number, each in model.loaded.items() if number not in lacks}
         if version is None:
             if not ready:
                 raise _none_available(name, lacks, is_loading=model.is_loading)
@@ -69,7 +69,7 @@ class Catalogue:
 
     def ready(self) -> list[ModelVersion]:
         """Every version that answers requests, by name and version."""
-        return [version for version in self.loaded() if version.batcher.alive]
+        return [version for version in self.complete() if version.batcher.alive]
 
     def loading(self) -> list[str]:
         """The models that are being loaded, or wait for their turn."""
@@ -77,16 +77,16 @@ class Catalogue:
 
     def ended(self) -> list[str]:
         """The models that are loaded, but have lost an instance: they serve nothing until they are loaded again."""
-        return sorted({version.config.name for version in self.loaded() if not version.batcher.alive})
+        return sorted({version.config.name for version in self.complete() if not version.batcher.alive})
 
-    def loaded(self) -> list[ModelVersion]:
-        """Those and the versions that have lost an instance, by name and version."""
+    def complete(self) -> list[ModelVersion]:
+        """Every version that is loaded and lacks nothing, by name and version; some may have lost an instance."""
         models = sorted(self._models.items())
-        return [version for _, model in models for _, version in sorted(model.serving.items())]
+        return [version for _, model in models for _, version in sorted(model.complete.items())]
 
     def failed(self) -> list[str]:
         """The models that did not load and have nothing else that serves; one that was unloaded has not failed."""
-        return sorted(name for name, model in list(self._models.items()) if model.error and not model.ready)
+        return sorted(name for name, model in list(self._models.items()) if model.error and not model.loaded)
 
     def readiness(self) -> list[Readiness]:
         """Of every model that answers, or should, which versions do, and how its loads went."""

@@ -51,11 +51,11 @@ class Readiness:
 class ModelRecord:
     """What is known of one name.
 
-    `ready` answers requests, `states` tells of every version that was ever tried; `error` is why the last load failed,
+    `loaded` is in service, `states` tells of every version that was ever tried; `error` is why the last load failed,
     empty once one succeeds or the model is unloaded. `is_loading` while a load runs, or waits for its turn.
     """
 
-    ready: dict[int, ModelVersion] = field(default_factory=dict)
+    loaded: dict[int, ModelVersion] = field(default_factory=dict)
     states: dict[int, tuple[State, str]] = field(default_factory=dict)
     error: str = ""
     is_loading: bool = False
@@ -67,26 +67,26 @@ class ModelRecord:
         return bool(self.states or self.error)
 
     def lacks(self) -> dict[int, str]:
-        """Why versions that are ready do not answer: ensembles that miss a step, or whose steps fit no more."""
-        found = {number: version.lack for number, version in self.ready.items()}
+        """Why versions that are loaded do not answer: ensembles that miss a step, or whose steps fit no more."""
+        found = {number: version.lack for number, version in self.loaded.items()}
         return {number: lack for number, lack in found.items() if lack}
 
     @property
-    def serving(self) -> dict[int, ModelVersion]:
-        """The versions that are ready and lack nothing."""
+    def complete(self) -> dict[int, ModelVersion]:
+        """The versions that are loaded and lack nothing."""
         lacks = self.lacks()
-        return {number: version for number, version in self.ready.items() if number not in lacks}
+        return {number: version for number, version in self.loaded.items() if number not in lacks}
 
     def current_states(self) -> dict[int, tuple[State, str]]:
         """The states, with those of versions that have ended, or lost what they need, since they were loaded."""
-        ended = (number for number, version in self.ready.items() if not version.batcher.alive)
+        ended = (number for number, version in self.loaded.items() if not version.batcher.alive)
         states = dict(self.states) | dict.fromkeys(ended, (State.UNAVAILABLE, ENDED))
         return states | {number: (State.UNAVAILABLE, lack) for number, lack in self.lacks().items()}
 
     @property
     def is_wanted(self) -> bool:
         """Whether something of it answers or should: neither what was unloaded nor what is gone is missed."""
-        return bool(self.ready or self.error or self.is_loading)
+        return bool(self.loaded or self.error or self.is_loading)
 
     def answers(self) -> dict[str, bool]:
         """Whether each version answers that should; where none is known, none does."""
@@ -98,38 +98,38 @@ class ModelRecord:
 
         As with Triton a version that is loaded again goes on counting where it was.
         """
-        replaced = list(self.ready.values())
+        replaced = list(self.loaded.values())
         self.loads["ok"] += 1
         for version in versions:
-            if before := self.ready.get(version.version):
+            if before := self.loaded.get(version.version):
                 version.go_on_counting(before.statistics)
-        self.ready = {version.version: version for version in versions}
-        self.states = dict.fromkeys(self.ready, (State.READY, ""))
+        self.loaded = {version.version: version for version in versions}
+        self.states = dict.fromkeys(self.loaded, (State.READY, ""))
         self.error = ""
         return replaced
 
     def withdraw(self) -> list[ModelVersion]:
         """Let nothing answer any more; returns what did."""
-        withdrawn, self.ready, self.error = self.ready, {}, ""
+        withdrawn, self.loaded, self.error = self.loaded, {}, ""
         self.states = dict.fromkeys(withdrawn, (State.UNAVAILABLE, UNLOADED))
         return list(withdrawn.values())
 
     def forget(self) -> None:
         """Tell nothing any more of what does not answer."""
-        self.states, self.error = dict.fromkeys(self.ready, (State.READY, "")), ""
+        self.states, self.error = dict.fromkeys(self.loaded, (State.READY, "")), ""
 
     def fail(self, text: str, available: Iterable[int], *, tried: bool) -> None:
         """Note why the last load failed; `tried` versions have been told of already, else it is the latest's state."""
         self.error = text
         self.loads["failed"] += 1
-        if not tried and not self.ready:
+        if not tried and not self.loaded:
             numbers = {*self.states, *sorted(available)[-1:]}
             self.states = dict.fromkeys(sorted(numbers), (State.UNAVAILABLE, text))
 
     @contextlib.contextmanager
     def loading(self, number: int) -> Iterator[None]:
         """Tell that a version is loading, or why it did not load; not of one that serves meanwhile."""
-        if number not in self.ready:
+        if number not in self.loaded:
             self.states[number] = (State.LOADING, "")
         try:
             yield

@@ -90,7 +90,7 @@ class ModelRepository(Catalogue):
         for name in names:
             if stopping():
                 return
-            if self._models[name].ready or self._models[name].error:
+            if self._models[name].loaded or self._models[name].error:
                 continue  # it has been tried as a step of an ensemble
             with contextlib.suppress(LoadError, ShuttingDown):  # logged, and told in the index
                 self.load(name)
@@ -126,7 +126,7 @@ class ModelRepository(Catalogue):
         """
         with self._changing:
             model = self._models.get(name)
-            if model is None or not (model.ready or model.error):
+            if model is None or not (model.loaded or model.error):
                 return
             self._retire(model.withdraw())
         logger.info("%s: unloaded", name, extra={"model": name})
@@ -146,8 +146,8 @@ class ModelRepository(Catalogue):
             logger.warning("a model was still loading at the end of the grace period")
             return False
         for model in self._models.values():
-            ready, model.ready = model.ready, {}
-            self._retire(ready.values())
+            loaded, model.loaded = model.loaded, {}
+            self._retire(loaded.values())
         self._changing.release()
         late = [version for version in self._retired if not version.wait_closed(max(0.0, end - time.monotonic()))]
         for version in late:

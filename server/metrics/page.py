@@ -37,7 +37,7 @@ class MetricsPage:
             time.sleep(0)  # whoever waits for the interpreter gets it here: the event loop must not wait for a page
 
     def _families(self) -> Iterator[Family]:
-        models = [ScrapedModel.of(model) for model in self._repository.loaded()]
+        models = [ScrapedModel.of(model) for model in self._repository.complete()]
         yield from triton_families.model_families(models)
         yield from triton_families.machine_families()
         yield from model_families.model_families(models)
