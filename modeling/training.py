@@ -170,7 +170,7 @@ class Trainer:
         decay = min(self.recipe.average_decay, (1 + self.step) / (10 + self.step))
         averages, values = self.average.state_dict(), self.network.state_dict()
         real = [name for name, value in values.items() if value.is_floating_point()]
-        move = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+        move = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]  # PyTorch does not annotate it
         move([averages.pop(name) for name in real], [values.pop(name) for name in real], 0)
         for name, count in averages.items():
             count.copy_(values[name])

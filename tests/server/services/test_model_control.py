@@ -21,18 +21,28 @@ if TYPE_CHECKING:
     from server.model_config import ModelConfig
 
 
+class GatedLoading:
+    """Loads models as ever, but not before the gate is open; `reached` tells that a load has begun."""
+
+    def __init__(self) -> None:
+        self.loading: list[str] = []
+        self.reached = asyncio.Event()
+        self.gate = threading.Event()
+        self._loop = asyncio.get_running_loop()
+
+    def __call__(self, config: ModelConfig, version: int, directory: Path) -> ModelVersion:
+        """Load a version."""
+        self.loading.append(config.name)
+        self._loop.call_soon_threadsafe(self.reached.set)
+        assert self.gate.wait(HANGING_SECONDS)
+        return load_version(config, version, directory)
+
+
 async def test_loads_take_turns_and_hold_up_nobody(tmp_path: Path) -> None:
     """While one load runs another waits, the event loop goes on, and each is told when it is ready."""
     for name in "ab":
         write_model(tmp_path / name, Constant(1))
-    gate, loading, reached, loop = threading.Event(), list[str](), asyncio.Event(), asyncio.get_running_loop()
-
-    def load(config: ModelConfig, version: int, directory: Path) -> ModelVersion:
-        loading.append(config.name)
-        loop.call_soon_threadsafe(reached.set)
-        assert gate.wait(HANGING_SECONDS)
-        return load_version(config, version, directory)
-
+    load = GatedLoading()
     repository, told = ModelRepository(tmp_path, load), []
 
     async def loaded() -> None:
@@ -40,9 +50,9 @@ async def test_loads_take_turns_and_hold_up_nobody(tmp_path: Path) -> None:
 
     control = ModelControl(repository, loaded)
     first, second = (asyncio.ensure_future(control.load(name, None)) for name in "ab")
-    await reached.wait()
-    assert (loading, told) == (["a"], [])
-    gate.set()
+    await load.reached.wait()
+    assert (load.loading, told) == (["a"], [])
+    load.gate.set()
     await asyncio.gather(first, second)
     assert told == [["a"], ["a", "b"]]
     await control.unload("a")
@@ -53,12 +63,7 @@ async def test_loads_take_turns_and_hold_up_nobody(tmp_path: Path) -> None:
 async def test_a_load_whose_caller_leaves_is_told_all_the_same(tmp_path: Path) -> None:
     """A caller whose deadline passes leaves behind a model that is loaded, and a server that knows of it."""
     write_model(tmp_path / "net", Constant(1))
-    gate, told, reached, loop = threading.Event(), asyncio.Event(), asyncio.Event(), asyncio.get_running_loop()
-
-    def load(config: ModelConfig, version: int, directory: Path) -> ModelVersion:
-        loop.call_soon_threadsafe(reached.set)
-        assert gate.wait(HANGING_SECONDS)
-        return load_version(config, version, directory)
+    load, told = GatedLoading(), asyncio.Event()
 
     async def loaded() -> None:
         told.set()
@@ -66,12 +71,12 @@ async def test_a_load_whose_caller_leaves_is_told_all_the_same(tmp_path: Path) -
     repository = ModelRepository(tmp_path, load)
     control = ModelControl(repository, loaded)
     caller = asyncio.create_task(control.load("net", None))
-    await reached.wait()
+    await load.reached.wait()
     caller.cancel()
     with pytest.raises(asyncio.CancelledError):
         await caller
     assert not told.is_set()
-    gate.set()
+    load.gate.set()
     await asyncio.wait_for(told.wait(), HANGING_SECONDS)
     assert [version.config.name for version in repository.ready()] == ["net"]
     assert await asyncio.to_thread(repository.close, HANGING_SECONDS)
@@ -81,13 +86,7 @@ async def test_a_load_whose_caller_leaves_before_it_begins_is_dropped(tmp_path: 
     """Callers that give up and ask again leave no queue of loads behind."""
     for name in "ab":
         write_model(tmp_path / name, Constant(1))
-    gate, loading, reached, loop = threading.Event(), list[str](), asyncio.Event(), asyncio.get_running_loop()
-
-    def load(config: ModelConfig, version: int, directory: Path) -> ModelVersion:
-        loading.append(config.name)
-        loop.call_soon_threadsafe(reached.set)
-        assert gate.wait(HANGING_SECONDS)
-        return load_version(config, version, directory)
+    load = GatedLoading()
 
     async def changed() -> None:
         pass
@@ -95,16 +94,16 @@ async def test_a_load_whose_caller_leaves_before_it_begins_is_dropped(tmp_path: 
     repository = ModelRepository(tmp_path, load)
     control = ModelControl(repository, changed)
     first = asyncio.create_task(control.load("a", None))
-    await reached.wait()
+    await load.reached.wait()
     waiting = [asyncio.create_task(control.load("b", None)) for _ in range(3)]
     await settle()
     for caller in waiting:
         caller.cancel()
     await asyncio.wait(waiting)
-    gate.set()
+    load.gate.set()
     await first
     await control.unload("a")
-    assert loading == ["a"]
+    assert load.loading == ["a"]
     assert await asyncio.to_thread(repository.close, HANGING_SECONDS)
 
 
