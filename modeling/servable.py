@@ -48,9 +48,10 @@ class Precision(StrEnum):
     def tolerance(self) -> float:
         """By how much a probability may differ from that of the network in float32, as a share of the largest one.
 
-        In float32 that is what folding the batch normalisation changes; bfloat16 has 8 bits of precision.
+        In float32 that is what folding the batch normalisation changes, most where activations grow from block to
+        block, as in a fresh network with BAM; bfloat16 has 8 bits of precision.
         """
-        return 0.2 if self is Precision.BF16 else 1e-4
+        return 0.2 if self is Precision.BF16 else 1e-3
 
 
 class Normalisation(nn.Module):

@@ -226,3 +226,8 @@ def test_destination_names() -> None:
     for name in ("a/b", "..", ".hidden", 'a"b', "a\nb"):
         with pytest.raises(InputError):
             Destination(Path(), name)
+
+
+def test_activations_that_grow_are_no_mistake(tmp_path: Path) -> None:
+    """A fresh network with BAM, whose blocks nearly double what they get, is exported as it is compared with others."""
+    assert main(["--weights", "fresh", "--attention", "bam", "--model-repository", str(tmp_path)]) == 0
