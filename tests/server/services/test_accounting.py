@@ -97,7 +97,7 @@ class Refusing:
 class Mistaken:
     """Meets a bug in each message of a stream."""
 
-    def Watch(self, requests: AsyncIterator[Any], call: Call) -> AsyncGenerator[Any, None]:  # noqa: N802 - likewise
+    def Watch(self, requests: AsyncIterator[Any], call: Call) -> AsyncGenerator[Any, None]:  # noqa: N802 - the method's name
         """Answer with a bug."""
 
         async def answer(_request: Any) -> Any:
