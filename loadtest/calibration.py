@@ -54,9 +54,10 @@ def calibrate(workload: Workload, options: Options) -> Calibration:
         TargetError: The null server does not start or does not take the payload.
     """
     with null_server("--any-input") as url:
-        check(Address(url), workload)
+        address = Address(url)
+        check(address, workload)
         settings = SenderSettings(
-            Address(url), workload.messages, most_in_flight=_CALLERS * options.processes, cpus=options.cpus
+            address, workload.messages, most_in_flight=_CALLERS * options.processes, cpus=options.cpus
         )
         with Senders(settings, options.processes) as senders:
             senders.closed_loop(_CALLERS, _SECONDS / 3, _undisturbed)  # connections and buffers grow

@@ -40,18 +40,18 @@ class Catalogue:
         if model is None:
             raise ModelNotFound(f"Request for unknown model: '{name}' is not found")
         lacks = model.lacks()
-        ready = {number: each for number, each in model.loaded.items() if number not in lacks}
+        complete = {number: each for number, each in model.loaded.items() if number not in lacks}
         if version is None:
-            if not ready:
+            if not complete:
                 raise _none_available(name, lacks, is_loading=model.is_loading)
-            version = max(ready)
-        if version not in ready:
+            version = max(complete)
+        if version not in complete:
             if version in model.states:
                 raise _not_ready(f"'{name}' version {version} is not at ready state", lacks.get(version, ""))
             raise ModelNotFound(f"Request for unknown model: '{name}' version {version} is not found")
-        if not ready[version].batcher.alive:
+        if not complete[version].batcher.alive:
             raise ModelNotReady(f"Request for unknown model: '{name}' version {version} is not ready: {ENDED}")
-        return ready[version]
+        return complete[version]
 
     @contextlib.contextmanager
     def lease(self, name: str, version: int | None = None) -> Iterator[ModelVersion]:

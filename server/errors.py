@@ -45,7 +45,7 @@ class ServingError(Exception):
     started_ns: int = 0
 
 
-class InvalidRequest(ServingError):  # noqa: N818 - names say what happened; the base class says that it is an error
+class InvalidRequest(ServingError):
     """The request can never succeed as it stands."""
 
     code = grpc.StatusCode.INVALID_ARGUMENT
@@ -62,42 +62,42 @@ class IncompleteElement(InvalidRequest):
     """A tensor of BYTES ends within an element; Triton finds this later than all else that is wrong with a request."""
 
 
-class MessageTooLarge(ServingError):  # noqa: N818
+class MessageTooLarge(ServingError):
     """The message has more bytes than this server takes."""
 
     code = grpc.StatusCode.RESOURCE_EXHAUSTED
     reason = "too_large"
 
 
-class OriginNotAllowed(ServingError):  # noqa: N818 - likewise
+class OriginNotAllowed(ServingError):
     """A page of another origin asks in its visitor's name."""
 
     code = grpc.StatusCode.PERMISSION_DENIED
     reason = "unsupported"
 
 
-class ModelNotFound(ServingError):  # noqa: N818
+class ModelNotFound(ServingError):
     """No such model or version."""
 
     code = grpc.StatusCode.NOT_FOUND
     reason = "not_found"
 
 
-class Unsupported(ServingError):  # noqa: N818
+class Unsupported(ServingError):
     """The protocol has it, this server or this model has not."""
 
     code = grpc.StatusCode.UNIMPLEMENTED
     reason = "unsupported"
 
 
-class AlreadyExists(ServingError):  # noqa: N818
+class AlreadyExists(ServingError):
     """A model's own code says that there is such a thing already."""
 
     code = grpc.StatusCode.ALREADY_EXISTS
     reason = "model"
 
 
-class Unavailable(ServingError):  # noqa: N818
+class Unavailable(ServingError):
     """Not now: the same request may succeed later or elsewhere."""
 
     code = grpc.StatusCode.UNAVAILABLE
@@ -138,28 +138,28 @@ class ShuttingDown(Unavailable):
     reason = "shutdown"
 
 
-class DeadlineUnreachable(ServingError):  # noqa: N818
+class DeadlineUnreachable(ServingError):
     """The caller's deadline has passed, or would before the work that is queued is done."""
 
     code = grpc.StatusCode.DEADLINE_EXCEEDED
     reason = "deadline"
 
 
-class RequestCancelled(ServingError):  # noqa: N818
+class RequestCancelled(ServingError):
     """The caller left."""
 
     code = grpc.StatusCode.CANCELLED
     reason = "cancelled"
 
 
-class ModelFailed(ServingError):  # noqa: N818
+class ModelFailed(ServingError):
     """The model raised, or returned something other than its configuration promises."""
 
     code = grpc.StatusCode.INTERNAL
     reason = "model"
 
 
-class UnknownFailure(ServingError):  # noqa: N818 - likewise
+class UnknownFailure(ServingError):
     """A model's own code gave no better reason."""
 
     code = grpc.StatusCode.UNKNOWN

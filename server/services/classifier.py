@@ -33,7 +33,7 @@ PARSERS = {"Classify": parse_classify_message, "ClassifyStream": parse_classify_
 
 _DEFAULT_TOP_K = 5
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 class ClassifierServicer:
@@ -125,7 +125,7 @@ class ClassifierServicer:
         return await execute(model, self._delivery, payload, 1, call.deadline)
 
 
-async def _all(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+async def _all(work: Sequence[Coroutine[Any, Any, _T]]) -> list[_T]:
     """Await all results in their order; where one of them raises, the others end before it is told."""
     if len(work) == 1:  # as most requests have, for which a task is a tenth of the way
         return [await work[0]]

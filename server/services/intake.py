@@ -12,8 +12,7 @@ from server.errors import MessageTooLarge, ShuttingDown, Unavailable
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 
-
-_MOST_HELD = 8
+_MOST_HELD = 8  # messages of the largest size
 
 
 class Intake:
