@@ -1,0 +1,87 @@
+"""The packing command: from labelled images to one file of them."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from modeling.pack import main
+from modeling.sources import read_images
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_files_stay_as_they_are(coloured_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a size the packed file has the very bytes, labels and classes of the folder."""
+    output = tmp_path / "packed.npz"
+    assert main([str(coloured_folder), str(output)]) == 0
+    folder, packed = read_images(coloured_folder), read_images(output)
+    assert packed.images == [path.read_bytes() for path in sorted(coloured_folder.glob("*/*"))]
+    assert (packed.labels, packed.classes) == (folder.labels, folder.classes)
+    assert capsys.readouterr().out == f"{output}: 36 images of 3 classes\n"
+
+
+def test_stored_as_jpeg(packed_file: Path, tmp_path: Path) -> None:
+    """With a size each image is a JPEG of so many pixels a side, its colours at half the resolution."""
+    output = tmp_path / "jpeg.npz"
+    assert main([str(packed_file), str(output), "--size", "10", "--jpeg-quality", "60"]) == 0
+    before, after = (read_images(path).decode(10, 1.0)[0].float() for path in (packed_file, output))
+    for content in read_images(output).images:
+        assert isinstance(content, bytes)
+        with Image.open(io.BytesIO(content)) as image:
+            assert (image.format, image.size) == ("JPEG", (10, 10))
+            assert [component[1:3] for component in image.layer] == [(2, 2), (1, 1), (1, 1)]  # type: ignore[attr-defined]
+    assert (after - before).abs().mean() < np.ptp(before.numpy()) / 10
+
+
+def test_held_out(coloured_folder: Path, tmp_path: Path) -> None:
+    """Held-out images are in their own file, the same share of each class, and no image is lost or there twice."""
+    kept, held_out = tmp_path / "kept.npz", tmp_path / "held_out.npz"
+    assert main([str(coloured_folder), str(kept), "--held-out", str(held_out), "--held-out-share", "0.25"]) == 0
+    parts = [read_images(path) for path in (kept, held_out)]
+    assert [np.bincount(part.labels).tolist() for part in parts] == [[9, 9, 9], [3, 3, 3]]
+    both = [image for part in parts for image in part.images]
+    assert sorted(both) == sorted(path.read_bytes() for path in coloured_folder.glob("*/*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["packed.jpg"], "packed.jpg is no .npz file"),
+        (["packed.npz", "--held-out", "rest"], "rest is no .npz file"),
+        (["packed.npz", "--held-out", "./packed.npz"], "packed.npz cannot hold the images that are held out, too"),
+        (["packed.npz", "--size", "8", "--jpeg-quality", "96"], "--jpeg-quality must be from 1 to 95, got 96"),
+        (["packed.npz", "--held-out", "rest.npz", "--held-out-share", "1"], "the share to hold out must be above 0"),
+    ],
+)
+def test_bad_options(
+    arguments: list[str],
+    message: str,
+    coloured_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What cannot be done is one line, and nothing is written."""
+    monkeypatch.chdir(tmp_path)
+    assert main([str(coloured_folder), *arguments]) == 2
+    assert capsys.readouterr().err.startswith(f"python -m modeling.pack: {message}")
+    assert not list(tmp_path.iterdir())
+
+
+def test_broken_image(coloured_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An image that cannot be read is named, and nothing is written."""
+    folder, output = tmp_path / "images", tmp_path / "packed.npz"
+    for name in ("blue", "red"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "0.png").write_bytes((coloured_folder / name / "0.png").read_bytes())
+    broken = folder / "red" / "1.png"
+    broken.write_bytes(broken.with_name("0.png").read_bytes()[:60])
+    assert main([str(folder), str(output), "--size", "8"]) == 2
+    assert str(broken) in capsys.readouterr().err
+    assert not output.exists()
