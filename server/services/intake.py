@@ -19,11 +19,12 @@ class Intake:
     """Open until it is closed for good; `with intake:` is around each call that is being answered.
 
     It lets no message in that has more than `most_bytes` bytes. gRPC does not either, but tells nobody. Calls with one
-    message hold no more than `_MOST_HELD` times as many bytes between them. Each call has a task of its own.
+    message hold no more than `_MOST_HELD` times as many bytes between them; each stream has a `Window`. Each call has a
+    task of its own.
     """
 
     def __init__(self, most_bytes: float = math.inf) -> None:
-        self._most_bytes = most_bytes
+        self.most_bytes = most_bytes
         self._held_bytes = 0
         self._answering: set[asyncio.Task[Any] | None] = set()
         self._reading: set[asyncio.Task[Any] | None] = set()
@@ -64,7 +65,7 @@ class Intake:
         Raises:
             Unavailable: there is no room for it now.
         """
-        if self._held_bytes + len(message) > _MOST_HELD * self._most_bytes:
+        if self._held_bytes + len(message) > _MOST_HELD * self.most_bytes:
             raise Unavailable("there is too little memory for the message now")
         self._held_bytes += len(message)
         try:
@@ -78,8 +79,8 @@ class Intake:
         Raises:
             MessageTooLarge: it is.
         """
-        if len(message) > self._most_bytes:
-            raise MessageTooLarge(f"Received message larger than max ({len(message)} vs. {self._most_bytes})")
+        if len(message) > self.most_bytes:
+            raise MessageTooLarge(f"Received message larger than max ({len(message)} vs. {self.most_bytes})")
         return message
 
     def close(self) -> None:

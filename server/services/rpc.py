@@ -16,6 +16,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from server.errors import InvalidRequest, MessageTooLarge, Unsupported
 from server.services.accounting import Call, caller_may_have_left
+from server.services.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
@@ -86,12 +87,14 @@ def stream_handler(
     """A handler for a method with streams; one message and a stream of one are the same on the wire."""
 
     async def answer(messages: AsyncIterator[bytes], context: Context) -> None:
-        requests = _parsed_all(parse, intake.read(messages))
+        window = Window(intake.most_bytes)
+        requests = _parsed_all(parse, intake.read(messages), window)
         with intake:
             async with contextlib.aclosing(behaviour(requests, Call(context, account))) as responses:
                 async for response in responses:
                     with caller_may_have_left():
                         await context.write(response)
+                    window.answered()
 
     async def handle(messages: AsyncIterator[bytes], context: Context) -> None:
         await account.settle(answer(messages, context), context)
@@ -99,9 +102,13 @@ def stream_handler(
     return grpc.stream_stream_rpc_method_handler(handle, response_serializer=serialize)
 
 
-async def _parsed_all(parse: Callable[[bytes], Any], messages: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+async def _parsed_all(
+    parse: Callable[[bytes], Any], messages: AsyncIterator[bytes], window: Window
+) -> AsyncIterator[Any]:
     async for message in messages:
+        window.read(message)
         yield _parsed(parse, message)
+        await window.room()
 
 
 def _small(parse: Callable[[bytes], Any]) -> Callable[[bytes], Any]:

@@ -18,7 +18,9 @@ from server.services.accounting import Accounts
 from server.services.classifier import SERVICE
 from server.services.intake import Intake
 from server.services.rpc import service_handler
+from server.services.streaming import answer_in_order
 from server.slow_requests import SlowRequests
+from tests.server.services.event_loop import settle
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
@@ -87,14 +89,34 @@ class Servicer:
         return classifier_pb2.ClassifyResponse(request_id=request.request_id)
 
 
+class Collector:
+    """Takes whatever comes, and answers when it may."""
+
+    def __init__(self) -> None:
+        self.taken = asyncio.Semaphore(0)
+        self.may_answer = asyncio.Semaphore(0)
+        self.received: list[str] = []
+
+    def ClassifyStream(self, requests: AsyncIterator[Any], _call: Call) -> AsyncGenerator[Any, None]:  # noqa: N802
+        """Answer in order."""
+
+        async def answer(request: Any) -> Any:
+            self.received.append(request.request_id)
+            self.taken.release()
+            await self.may_answer.acquire()
+            return classifier_pb2.ClassifyResponse(request_id=request.request_id)
+
+        return answer_in_order(requests, answer, at_once=64)
+
+
 class Server:
     """A real gRPC server of the servicer, and a channel to it."""
 
-    def __init__(self, servicer: Any) -> None:
+    def __init__(self, servicer: Any, most_bytes: float = math.inf) -> None:
         self.servicer = servicer
         self.observers: dict[str, Observer] = {}
         self.types: dict[str, str] = {}
-        self.intake = Intake()
+        self.intake = Intake(most_bytes)
         accounts = Accounts(self._observe, RequestWatch(0, SlowRequests()))
         self._server = grpc.aio.server()
         self._server.add_generic_rpc_handlers([service_handler(SERVICE, servicer, accounts, self.intake)])
@@ -122,8 +144,8 @@ class Server:
 
 
 @contextlib.asynccontextmanager
-async def _serving(servicer: Any) -> AsyncIterator[Server]:
-    server = Server(servicer)
+async def _serving(servicer: Any, most_bytes: float = math.inf) -> AsyncIterator[Server]:
+    server = Server(servicer, most_bytes)
     await server.start()
     yield server
     await server.stop()
@@ -282,3 +304,21 @@ async def test_closing_the_intake_ends_idle_streams() -> None:
         server.intake.close()
         assert await _failure(call.read()) == (grpc.StatusCode.UNAVAILABLE, "the server is stopping")
         assert await server.events("ClassifyStream") == {"started": 1, "UNAVAILABLE": 1, "shutdown": 1}
+
+
+async def test_large_messages_of_a_stream_are_read_as_they_are_answered() -> None:
+    """Of a stream no more is taken than a message beyond the most bytes of one; all is answered in the end."""
+    collector = Collector()
+    async with _serving(collector, most_bytes=100) as server:
+        call = server.stub.ClassifyStream()
+        names = [str(number) * 60 for number in range(5)]
+        for name in names:
+            await call.write(_request(name))
+        await call.done_writing()
+        for _ in range(2):
+            await collector.taken.acquire()
+        await settle()
+        assert collector.received == names[:2]
+        for _ in names:
+            collector.may_answer.release()
+        assert await _all(call) == names
