@@ -38,8 +38,8 @@ class LabelledImages:
     def __post_init__(self) -> None:
         if len(self.images) != len(self.labels):
             raise InputError(f"{self.name} has {len(self.images)} images but {len(self.labels)} labels")
-        if len(self.classes) < 2:  # noqa: PLR2004 - one class needs no classifier
-            raise InputError(f"{self.name} has fewer than two classes")
+        if not self.classes:
+            raise InputError(f"{self.name} has no classes")
 
     @classmethod
     def read(cls, source: Path) -> Self:

@@ -73,7 +73,7 @@ def load_state_file(path: Path) -> dict[str, Tensor]:
     except UnpicklingError:
         raise InputError(f"cannot read {path} as PyTorch weights: save the state_dict() of a network in it") from None
     except Exception as error:  # noqa: BLE001 - garbage ends in errors of any kind
-        reason = str(error).partition("\n")[0]
+        reason = str(error).partition("\n")[0] or "it is empty or damaged"
         raise InputError(f"cannot read {path} as PyTorch weights ({reason})") from None
     while wrapper := _wrapper(content):
         content = content.pop(wrapper)  # one that holds itself comes to an end, too
@@ -121,7 +121,7 @@ def load_strictly(network: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Copy weights into a network by name.
 
     Raises:
-        InputError: A name is missing or unexpected, or a tensor has another shape or no real numbers.
+        InputError: A name is missing or unexpected, or a tensor has another shape, or not only finite numbers.
     """
     problems = misfits(shapes_of(network.state_dict()), shapes_of(state))
     problems += [
@@ -129,9 +129,14 @@ def load_strictly(network: nn.Module, state: Mapping[str, Tensor]) -> None:
         for name, tensor in state.items()
         if not tensor.is_floating_point() and not name.endswith(_COUNTER)
     ]
+    problems += [f"{name} has numbers that are not finite" for name, tensor in state.items() if not _is_finite(tensor)]
     if problems:
         raise InputError(f"the weights do not fit the network: {listed(problems)}")
     network.load_state_dict({name: state[name] for name in shapes_of(state)}, strict=False)
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    return bool(tensor.isfinite().all())
 
 
 def _wrapper(content: object) -> str | None:

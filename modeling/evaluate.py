@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def measure(options: Namespace) -> int:
     """Print how often the model is right on all images, decoded and cut as a server does it."""
-    model, facts = _load(options.model, read_labels(options.labels) if options.labels else None)
+    model, facts = _load(options.model, read_labels(options.labels) if options.labels else None, options.size)
     images = read_test_images(options.data).with_classes(facts.classes)
     started = time.monotonic()
     evaluation = evaluate(model, facts, images, options.batch_size)
@@ -49,13 +49,15 @@ def measure(options: Namespace) -> int:
     return 0
 
 
-def _load(model: str, labels: tuple[str, ...] | None) -> tuple[Callable[[Tensor], Tensor], ModelFacts]:
+def _load(
+    model: str, labels: tuple[str, ...] | None, size: int | None
+) -> tuple[Callable[[Tensor], Tensor], ModelFacts]:
     """Return a function from decoded pixels to probabilities, and the facts of what is behind it."""
     if not is_torchscript(Path(model)):
-        network, facts = load_weights(model, labels)
+        network, facts = load_weights(model, labels, size)
         return Servable(network, facts), facts
-    if labels is not None:
-        raise InputError("--labels is for weights; an exported module knows its own")
+    if labels is not None or size is not None:
+        raise InputError("--labels and --size are for weights; an exported module knows its own")
     module, facts, form = load_torchscript(Path(model))
     if form is InputForm.UINT8:
         return module, facts
@@ -68,6 +70,7 @@ def _parser() -> Parser:
     add("model", nargs="?", default=BUNDLED, help="an exported model.pt, a file of weights, bundled, or imagenet")
     add("--data", default=CIFAR10, help="a folder of class folders, a packed .npz file, or cifar10")
     add("--labels", type=Path, help="file with one label a line, in place of the weights' own")
+    add("--size", type=positive, help="height and width of the input in pixels (without: the weights' own)")
     add("--batch-size", type=positive, default=64, help="images at once")
     add("--json", action="store_true", help="one JSON object, as python -m client evaluate prints it")
     return parser

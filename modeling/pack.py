@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import sys
-from dataclasses import replace
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -19,7 +19,7 @@ from modeling.stored_view import BEST_JPEG
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 PROGRAM = "python -m modeling.pack"
 SUFFIX = ".npz"
+_JPEG_QUALITY = 75
+_HELD_OUT_SHARE = 0.1
+_MOST_PIXELS = 2048  # a side, of the dozens of images that are held at a time
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,33 +39,59 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def pack(options: Namespace) -> int:
-    """Write the images, or most of them and the rest apart, as the options say."""
-    paths = [path for path in (options.output, options.held_out) if path is not None]
-    _check(options, paths)
+    """Write the images, or most of them and the rest apart, as the options say; both files or none."""
+    _check(options)
     images = read_test_images(options.data)
-    if options.size is not None:
-        images = _stored_as_jpeg(images, options.size, options.jpeg_quality)
-    parts = images.hold_out(options.held_out_share, options.seed) if options.held_out else (images,)
-    for path, part in zip(paths, parts, strict=True):
-        _write(path, part)
+    parts: dict[Path, DataSet] = {options.output: images}
+    if options.held_out is not None:
+        kept, held_out = images.hold_out(_or_default(options.held_out_share, _HELD_OUT_SHARE), options.seed)
+        parts = {options.output: kept, options.held_out: held_out}
+    quality = _or_default(options.jpeg_quality, _JPEG_QUALITY)
+    with ExitStack() as outputs:
+        for path, part in parts.items():
+            contents = _as_files(part) if options.size is None else _as_jpeg(part, options.size, quality)
+            _write(outputs.enter_context(replacing(path)), contents, part)
+    for path, part in parts.items():
         sys.stdout.write(f"{path}: {len(part.labels)} images of {len(part.classes)} classes\n")
     return 0
 
 
-def _check(options: Namespace, paths: list[Path]) -> None:
-    for path in paths:
+def _check(options: Namespace) -> None:
+    outputs = [path for path in (options.output, options.held_out) if path is not None]
+    for path in outputs:
         if path.suffix != SUFFIX:
             raise InputError(f"{path} is no {SUFFIX} file")
-    if options.held_out is not None and options.held_out.absolute() == options.output.absolute():
-        raise InputError(f"{options.output} cannot hold the images that are held out, too")
-    if not 1 <= options.jpeg_quality <= BEST_JPEG:
+    if len({path.resolve() for path in (Path(options.data), *outputs)}) <= len(outputs):
+        raise InputError("the images, what is written and what is held out are files of their own")
+    if options.held_out is None and options.held_out_share is not None:
+        raise InputError("--held-out-share is for --held-out FILE")
+    if options.size is None and options.jpeg_quality is not None:
+        raise InputError("--jpeg-quality is for --size N: without it files stay as they are")
+    if options.size is not None and options.size > _MOST_PIXELS:
+        raise InputError(f"--size must be at most {_MOST_PIXELS}, got {options.size}")
+    if options.jpeg_quality is not None and not 1 <= options.jpeg_quality <= BEST_JPEG:
         raise InputError(f"--jpeg-quality must be from 1 to {BEST_JPEG}, got {options.jpeg_quality}")
 
 
-def _stored_as_jpeg(images: DataSet, size: int, quality: int) -> DataSet:
+def _or_default(given: Any, default: Any) -> Any:
+    return default if given is None else given
+
+
+def _as_files(images: DataSet) -> list[bytes]:
+    """Return the images as they are, each of which can be read."""
+    for _ in _crops(images, 1):  # what cannot is told here by its name, which a packed file does not keep
+        pass
+    return [image.read_bytes() if isinstance(image, Path) else image for image in images.images]
+
+
+def _as_jpeg(images: DataSet, size: int, quality: int) -> list[bytes]:
     """Return the centred square of each image, at this many pixels a side, encoded anew."""
-    crops = tqdm(images.crops(size, 1.0), f"encoding {images.name}", len(images.labels), unit="image", disable=None)
-    return replace(images, images=[_jpeg(crop, quality) for crop in crops])
+    return [_jpeg(crop, quality) for crop in _crops(images, size)]
+
+
+def _crops(images: DataSet, size: int) -> Iterator[NDArray[np.uint8]]:
+    crops = images.crops(size, 1.0)
+    return iter(tqdm(crops, f"reading {images.name}", len(images.labels), unit="image", disable=None))
 
 
 def _jpeg(pixels: NDArray[np.uint8], quality: int) -> bytes:
@@ -71,10 +100,9 @@ def _jpeg(pixels: NDArray[np.uint8], quality: int) -> bytes:
     return buffer.getvalue()
 
 
-def _write(path: Path, images: DataSet) -> None:
+def _write(path: Path, contents: Sequence[bytes], images: DataSet) -> None:
     """Write what `imaging.labelled_images` reads."""
-    contents = [image.read_bytes() if isinstance(image, Path) else image for image in images.images]
-    with replacing(path) as temporary, temporary.open("wb") as file:
+    with path.open("wb") as file:
         np.savez(
             file,
             jpeg=np.frombuffer(b"".join(contents), np.uint8),
@@ -90,9 +118,9 @@ def _parser() -> Parser:
     add("data", help=f"a folder of class folders, a packed .npz file, or {CIFAR10} (its test images)")
     add("output", type=Path, help="the file to write")
     add("--size", type=positive, help="keep the centred square of each image, this many pixels a side, as JPEG")
-    add("--jpeg-quality", type=int, default=75, help="... of this quality; without --size, files stay as they are")
+    add("--jpeg-quality", type=int, help=f"... of this quality (with --size: {_JPEG_QUALITY})")
     add("--held-out", type=Path, metavar="FILE", help="put some images of each class here instead")
-    add("--held-out-share", type=float, default=0.1, help="... this share of them")
+    add("--held-out-share", type=float, help=f"... this share of them (with --held-out: {_HELD_OUT_SHARE})")
     add("--seed", type=seed, default=0, help="decides which")
     return parser
 

@@ -76,9 +76,14 @@ def _shapes(architecture: Architecture) -> Shapes:
 
 
 def _by_names(found: Shapes) -> Architecture:
-    """Return the network and attention whose names differ least; of several, the first, so that none comes first."""
+    """Return the network and attention that share most names; of several, the first, so that none comes first."""
     candidates = [Architecture(network, attention) for network in NETWORKS for attention in ATTENTION]
-    return min(candidates, key=lambda candidate: len(candidate.shapes().keys() ^ found.keys()))
+
+    def shared(candidate: Architecture) -> float:
+        names = candidate.shapes().keys()
+        return len(names & found.keys()) / len(names | found.keys())
+
+    return max(candidates, key=shared)
 
 
 def _with_classes(architecture: Architecture, found: Shapes) -> Architecture:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -78,6 +79,8 @@ def read_run(path: Path, settings: dict[str, Any]) -> SavedRun:
         stored, state = {**_FORMERLY, **unknown, **run["settings"]}, run["trainer"]
     except FileNotFoundError:
         raise InputError(f"there is no run to resume: {path} does not exist") from None
+    except UnpicklingError:
+        raise InputError(f"cannot read {path} as a training run: it is damaged, or holds more than numbers") from None
     except Exception as error:  # noqa: BLE001 - the unpickler meets garbage with errors of any kind
         raise _unreadable(path, error) from None
     differing = [name for name, value in settings.items() if stored.get(name) != value]

@@ -46,7 +46,7 @@ class Precision(StrEnum):
 
     @property
     def tolerance(self) -> float:
-        """By how much a probability may differ from that of the network in float32, as a share of the largest one.
+        """By how much an answer may differ from the network's in float32, see `modeling.comparison`.
 
         In float32 that is what folding the batch normalisation changes, most where activations grow from block to
         block, as in a fresh network with BAM; bfloat16 has 8 bits of precision.

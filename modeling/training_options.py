@@ -60,6 +60,8 @@ def read_data(options: Namespace) -> tuple[DataSet, DataSet]:
         training, test = read_images(Path(options.data)), None
     if options.test_data is not None:
         test = read_images(options.test_data).with_classes(training.classes)
+    if len(training.classes) < 2:  # noqa: PLR2004 - one class needs no classifier
+        raise InputError(f"{training.name} has fewer than two classes")
     return (training, test) if test else training.hold_out(options.held_out_share, options.seed)
 
 

@@ -36,7 +36,9 @@ _IMAGENET_SIZE = 224
 _IMAGENET_CROP_FRACTION = 0.875
 
 
-def load_weights(source: str, labels: tuple[str, ...] | None = None) -> tuple[nn.Module, ModelFacts]:
+def load_weights(
+    source: str, labels: tuple[str, ...] | None = None, size: int | None = None
+) -> tuple[nn.Module, ModelFacts]:
     """Build a network with its weights.
 
     A file that does not say what it is for is recognised by the names and shapes in it; its images are taken to be
@@ -45,6 +47,7 @@ def load_weights(source: str, labels: tuple[str, ...] | None = None) -> tuple[nn
     Args:
         source: `bundled`, `imagenet` or the path of a file: safetensors, of this package or others, or a PyTorch file.
         labels: Names of the classes, instead of those that are known.
+        size: Height and width of the input in pixels, instead of those that they were trained for.
 
     Returns:
         The network, and what is known about it.
@@ -58,6 +61,8 @@ def load_weights(source: str, labels: tuple[str, ...] | None = None) -> tuple[nn
         facts = _recognised_facts(path, state, labels)
     elif labels is not None:
         facts = replace(facts, classes=_as_many(labels, len(facts.classes), path))
+    if size is not None:
+        facts = replace(facts, size=size)
     network = facts.build()
     load_strictly(network, state)
     return network, facts

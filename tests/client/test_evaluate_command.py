@@ -123,7 +123,7 @@ def test_data_that_is_none(tmp_path: Path, data: Path, capfd: pytest.CaptureFixt
     (data / BLUE).mkdir()
 
     for source, complaint in [
-        (tmp_path / "empty", "fewer than two classes"),
+        (tmp_path / "empty", "has no classes"),
         (data, f"no image of class '{BLUE}'"),
         (tmp_path / "text.npz", "as packed images"),
         (tmp_path / "absent", "no such file or folder"),

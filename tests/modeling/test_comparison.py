@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from modeling.comparison import ExportError, largest_difference
+from modeling.fresh import Fresh
 from modeling.servable import InputForm, Precision, Servable
 from modeling.torchscript import load_torchscript, save_torchscript
 
@@ -47,3 +48,21 @@ def test_a_module_that_ignores_its_input_is_noticed(facts: ModelFacts, trained: 
         largest_difference(
             Servable(network, facts), ignorant, InputForm.UINT8, facts.size, [1], Precision.BF16.tolerance
         )
+
+
+@pytest.mark.parametrize("precision", Precision)
+@pytest.mark.parametrize("attention", ["ca", "cbam", "se"])
+def test_a_fresh_network_is_told_from_one_that_ignores_its_input(attention: str, precision: Precision) -> None:
+    """Fresh gates leave all classes nearly as likely: what little tells them apart is what is compared."""
+    network, facts = Fresh(width=0.5, attention=attention).build()
+    servable = Servable(network, facts)
+
+    def blind(images: torch.Tensor) -> torch.Tensor:
+        return servable(torch.zeros_like(images))
+
+    def compare(other: Callable[[torch.Tensor], torch.Tensor]) -> float:
+        return largest_difference(servable, other, InputForm.UINT8, 64, [1], precision.tolerance)
+
+    assert compare(Servable(network, facts, precision=precision)) < 1e-4
+    with pytest.raises(ExportError, match="differs from the network by"):
+        compare(blind)

@@ -17,6 +17,7 @@ from modeling.checkpoint import save_checkpoint
 from modeling.command import INTERRUPTED
 from modeling.evaluate import main
 from modeling.export import Destination, export_model
+from modeling.export import main as export
 from modeling.facts import ModelFacts
 from modeling.model_config import Serving
 from modeling.servable import InputForm
@@ -108,6 +109,7 @@ def test_interruption(coloured_folder: Path, tmp_path: Path) -> None:
         (["absent.pt"], "absent.pt"),
         (["bundled"], "which the model does not know"),
         (["bundled", "--labels", "absent.txt"], "absent.txt"),
+        (["bundled", "--size", "20"], "which the model does not know"),
     ],
 )
 def test_refusals(
@@ -153,3 +155,21 @@ def test_weights_named_like_a_module(coloured_folder: Path, tmp_path: Path, caps
 
     assert main([str(tmp_path / "model.pt"), "--data", str(coloured_folder)]) == 2
     assert "holds no state dict" in capsys.readouterr().err
+
+
+def test_another_size(
+    coloured_folder: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Weights are evaluated at the size that is asked for, as what is exported at that size; a module has its own."""
+    ece = []
+    size = ["--size", "40"]
+    assert export(["--weights", str(checkpoint), *size, "--model-repository", str(tmp_path / "larger")]) == 0
+    module = str(tmp_path / "larger" / "tiny" / "1" / "model.pt")
+    for arguments in ([str(checkpoint)], [str(checkpoint), *size], [module]):
+        capsys.readouterr()
+        assert main([*arguments, "--data", str(coloured_folder), "--json"]) == 0
+        ece.append(json.loads(capsys.readouterr().out)["ece"])
+
+    assert abs(ece[1] - ece[2]) < abs(ece[0] - ece[2]) / 2
+    assert main([module, *size, "--data", str(coloured_folder)]) == 2
+    assert "--labels and --size are for weights; an exported module knows its own\n" in capsys.readouterr().err

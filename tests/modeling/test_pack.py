@@ -54,7 +54,11 @@ def test_held_out(coloured_folder: Path, tmp_path: Path) -> None:
     [
         (["packed.jpg"], "packed.jpg is no .npz file"),
         (["packed.npz", "--held-out", "rest"], "rest is no .npz file"),
-        (["packed.npz", "--held-out", "./packed.npz"], "packed.npz cannot hold the images that are held out, too"),
+        (["packed.npz", "--held-out", "./packed.npz"], "the images, what is written and what is held out are files of"),
+        (["packed.npz", "--held-out", "x/../packed.npz"], "the images, what is written and what is held out are files"),
+        (["packed.npz", "--held-out-share", "0.2"], "--held-out-share is for --held-out FILE"),
+        (["packed.npz", "--jpeg-quality", "50"], "--jpeg-quality is for --size N: without it files stay as they are"),
+        (["packed.npz", "--size", "2049"], "--size must be at most 2048, got 2049"),
         (["packed.npz", "--size", "8", "--jpeg-quality", "96"], "--jpeg-quality must be from 1 to 95, got 96"),
         (["packed.npz", "--held-out", "rest.npz", "--held-out-share", "1"], "the share to hold out must be above 0"),
     ],
@@ -74,7 +78,26 @@ def test_bad_options(
     assert not list(tmp_path.iterdir())
 
 
-def test_broken_image(coloured_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_its_own_input(packed_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The images that are read are not written over."""
+    before = packed_file.read_bytes()
+    assert main([str(packed_file), str(packed_file.parent / "." / packed_file.name), "--size", "8"]) == 2
+    assert "are files of their own" in capsys.readouterr().err
+    assert packed_file.read_bytes() == before
+
+
+def test_both_files_or_none(coloured_folder: Path, tmp_path: Path) -> None:
+    """Where held-out images cannot be written, the others are not either."""
+    (tmp_path / "file").touch()
+    kept, held_out = tmp_path / "kept.npz", tmp_path / "file" / "held_out.npz"
+    assert main([str(coloured_folder), str(kept), "--held-out", str(held_out)]) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("size", [[], ["--size", "8"]])
+def test_broken_image(
+    coloured_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], size: list[str]
+) -> None:
     """An image that cannot be read is named, and nothing is written."""
     folder, output = tmp_path / "images", tmp_path / "packed.npz"
     for name in ("blue", "red"):
@@ -82,6 +105,6 @@ def test_broken_image(coloured_folder: Path, tmp_path: Path, capsys: pytest.Capt
         (folder / name / "0.png").write_bytes((coloured_folder / name / "0.png").read_bytes())
     broken = folder / "red" / "1.png"
     broken.write_bytes(broken.with_name("0.png").read_bytes()[:60])
-    assert main([str(folder), str(output), "--size", "8"]) == 2
+    assert main([str(folder), str(output), *size]) == 2
     assert str(broken) in capsys.readouterr().err
     assert not output.exists()

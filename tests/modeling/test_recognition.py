@@ -95,3 +95,14 @@ def test_something_else(state: dict[str, torch.Tensor]) -> None:
 
     assert len(str(refusal.value)) < 400
     assert "\n" not in str(refusal.value)
+
+
+def test_nearest_network_of_other_names() -> None:
+    """Weights with torchvision's names for MobileNetV2 are told to be nearest to MobileNetV2."""
+    state = state_of(Architecture("mobilenetv2", "none", 1.0, 1000))
+    theirs = {
+        name.replace("conv.0.", "features.0.", 1).replace(".conv.3.", ".conv.1.0."): state[name] for name in state
+    }
+
+    with pytest.raises(InputError, match="the nearest is mobilenetv2 1 with attention 'none' for 1000 classes"):
+        recognise(FILE, theirs)

@@ -57,6 +57,9 @@ def test_no_run(facts: ModelFacts, colours: tuple[Tensor, Tensor], tmp_path: Pat
     path.write_bytes(b"text")
     with pytest.raises(InputError, match="cannot read"):
         read_run(path, {})
+    torch.save({"trainer": {}, "settings": RECIPE}, path)
+    with pytest.raises(InputError, match=r"run\.pth as a training run: it is damaged, or holds more than numbers$"):
+        read_run(path, {})
     for state in ({}, {"network": {}}, {"network": None}):
         torch.save({"trainer": state, "settings": {}}, path)
         with pytest.raises(InputError, match=r"cannot read .*run\.pth as a training run"):

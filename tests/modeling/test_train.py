@@ -208,3 +208,12 @@ def test_classes_must_match(coloured_folder: Path, tmp_path: Path, capsys: pytes
 
     assert main(options(coloured_folder, tmp_path / "run", "--test-data", str(tmp_path))) == 2
     assert "'yellow', which the model does not know" in capsys.readouterr().err
+
+
+def test_one_class(coloured_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Images of a single class are nothing to train on: told in one line, and no run is begun."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "red").symlink_to(coloured_folder / "red")
+    assert main(options(tmp_path / "data", tmp_path / "run")) == 2
+    assert capsys.readouterr().err == f"python -m modeling.train: {tmp_path / 'data'} has fewer than two classes\n"
+    assert not (tmp_path / "run").exists()

@@ -214,3 +214,24 @@ def test_exported_module_is_no_file_of_weights(tmp_path: Path) -> None:
         load_weights(str(tmp_path / "model.pt"))
     with pytest.raises(InputError, match="is a directory"):
         load_weights(str(tmp_path))
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_numbers_that_are_not_finite(tmp_path: Path, number: float) -> None:
+    """Weights with a number that is none, or is endless, are refused, and the tensor is named."""
+    state = MobileNetV2(classes=2).state_dict()
+    state["conv.0.weight"][3, 0] = number
+    torch.save(state, tmp_path / "weights.pth")
+
+    with pytest.raises(
+        InputError, match=r"the weights do not fit the network: conv\.0\.weight has numbers that are not"
+    ):
+        load_weights(str(tmp_path / "weights.pth"), ("a", "b"))
+
+
+def test_empty_file(tmp_path: Path) -> None:
+    """A file without content is told to be so."""
+    (tmp_path / "weights.pth").touch()
+
+    with pytest.raises(InputError, match=r"weights\.pth as PyTorch weights \(it is empty or damaged\)"):
+        load_weights(str(tmp_path / "weights.pth"))
