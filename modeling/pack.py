@@ -62,7 +62,7 @@ def _check(options: Namespace) -> None:
         if path.suffix != SUFFIX:
             raise InputError(f"{path} is no {SUFFIX} file")
     if len({path.resolve() for path in (Path(options.data), *outputs)}) <= len(outputs):
-        raise InputError("the images, what is written and what is held out are files of their own")
+        raise InputError("what is read, written and held out must be different files")
     if options.held_out is None and options.held_out_share is not None:
         raise InputError("--held-out-share is for --held-out FILE")
     if options.size is None and options.jpeg_quality is not None:

@@ -54,8 +54,8 @@ def test_held_out(coloured_folder: Path, tmp_path: Path) -> None:
     [
         (["packed.jpg"], "packed.jpg is no .npz file"),
         (["packed.npz", "--held-out", "rest"], "rest is no .npz file"),
-        (["packed.npz", "--held-out", "./packed.npz"], "the images, what is written and what is held out are files of"),
-        (["packed.npz", "--held-out", "x/../packed.npz"], "the images, what is written and what is held out are files"),
+        (["packed.npz", "--held-out", "./packed.npz"], "what is read, written and held out must be different files"),
+        (["packed.npz", "--held-out", "x/../packed.npz"], "what is read, written and held out must be different files"),
         (["packed.npz", "--held-out-share", "0.2"], "--held-out-share is for --held-out FILE"),
         (["packed.npz", "--jpeg-quality", "50"], "--jpeg-quality is for --size N: without it files stay as they are"),
         (["packed.npz", "--size", "2049"], "--size must be at most 2048, got 2049"),
@@ -82,7 +82,7 @@ def test_its_own_input(packed_file: Path, capsys: pytest.CaptureFixture[str]) ->
     """The images that are read are not written over."""
     before = packed_file.read_bytes()
     assert main([str(packed_file), str(packed_file.parent / "." / packed_file.name), "--size", "8"]) == 2
-    assert "are files of their own" in capsys.readouterr().err
+    assert "must be different files" in capsys.readouterr().err
     assert packed_file.read_bytes() == before
 
 
