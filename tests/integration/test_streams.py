@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 AT_ONCE = 64  # requests of one stream that the server works on at a time
 MIB = 1 << 20
+LARGEST = 4 * MIB  # message that the server takes, and bytes of a stream's messages at which it reads no more
 
 
 class Sender:
@@ -46,20 +47,20 @@ def _first(response: Any) -> int:
     return rows.answers(response.infer_response)[0]
 
 
+@pytest.mark.parametrize(("count", "padding_bytes", "read"), [(1200, 48 << 10, AT_ONCE), (400, MIB, LARGEST // MIB)])
 def test_a_sender_that_is_faster_than_the_model_is_held_back(
-    server: ServerProcess, inference: Any, busy: Busy, door: Door
+    server: ServerProcess, inference: Any, busy: Busy, door: Door, count: int, padding_bytes: int, read: int
 ) -> None:
-    """Of a long stream the server reads but a part while it works on it; all is answered, in order, in the end."""
-    count = 400
+    """Of a long stream the server reads so many messages, or bytes, while it works on them; all is answered."""
     running = busy("single")
-    sender = Sender("single", count, padding_bytes=MIB)
+    sender = Sender("single", count, padding_bytes)
     responses = inference.ModelStreamInfer(iter(sender))
-    server.metrics_when(waiting("single", AT_ONCE))
+    server.metrics_when(waiting("single", read))
     taken = -1
     while taken != sender.taken:
         taken = sender.taken
-        server.metrics_when(waiting("single", AT_ONCE))  # still, and a while later
-    assert AT_ONCE <= taken < count / 2  # what is beyond AT_ONCE stands in the transport's own buffers
+        server.metrics_when(waiting("single", read))  # still, and a while later
+    assert read <= taken < count / 2  # what is beyond stands in the transport's own buffers
     door.open()
     assert [_first(response) for response in responses] == list(range(count))
     assert rows.answers(running.result()) == [1000]
