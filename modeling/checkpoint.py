@@ -121,7 +121,7 @@ def load_strictly(network: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Copy weights into a network by name.
 
     Raises:
-        InputError: A name is missing or unexpected, or a tensor has another shape, or not only finite numbers.
+        InputError: A name is missing or unexpected, or a tensor has another shape or no real numbers.
     """
     problems = misfits(shapes_of(network.state_dict()), shapes_of(state))
     problems += [
@@ -129,14 +129,9 @@ def load_strictly(network: nn.Module, state: Mapping[str, Tensor]) -> None:
         for name, tensor in state.items()
         if not tensor.is_floating_point() and not name.endswith(_COUNTER)
     ]
-    problems += [f"{name} has numbers that are not finite" for name, tensor in state.items() if not _is_finite(tensor)]
     if problems:
         raise InputError(f"the weights do not fit the network: {listed(problems)}")
     network.load_state_dict({name: state[name] for name in shapes_of(state)}, strict=False)
-
-
-def _is_finite(tensor: Tensor) -> bool:
-    return bool(tensor.isfinite().all())
 
 
 def _wrapper(content: object) -> str | None:

@@ -116,7 +116,11 @@ def _read(path: Path) -> tuple[dict[str, Tensor], ModelFacts | None]:
         raise InputError(f"{path} {'is a directory' if path.is_dir() else 'does not exist'}: give a file of weights")
     if is_torchscript(path):
         raise InputError(f"{path} is an exported module: give the weights that it was made of")
-    return load_checkpoint(path) if path.suffix == SUFFIX else (load_state_file(path), None)
+    state, facts = load_checkpoint(path) if path.suffix == SUFFIX else (load_state_file(path), None)
+    for name, tensor in state.items():
+        if not tensor.isfinite().all():
+            raise InputError(f"{name} in {path} has numbers that are not finite")
+    return state, facts
 
 
 def _recognised_facts(path: Path, state: Mapping[str, Tensor], labels: tuple[str, ...] | None) -> ModelFacts:

@@ -173,4 +173,4 @@ def test_the_runbook_names_panels_that_exist() -> None:
     text = (GRAFANA.parents[1] / "docs" / "runbook.md").read_text(encoding="utf-8")
     named = set(re.findall(r"(?<!\*)\*([A-Z][^*\n]+)\*(?!\*)", text))
     titles = {title.replace(": $server", "") for title in PANELS}
-    assert named - titles == {"CoordServe", "Status / Targets"}
+    assert named - titles == {"CoordServe", "Status / Target health"}

@@ -211,7 +211,7 @@ def test_command_reports_a_failed_check(
 ) -> None:
     """A module that does not pass its check is reported, and nothing is written."""
     state = trained(facts).state_dict()
-    state["classifier.1.bias"][0] = float("nan")
+    state["conv.1.running_var"][0] = -1  # which has no root
     weights = tmp_path / "broken.safetensors"
     save_checkpoint(weights, state, facts)
 

@@ -223,9 +223,7 @@ def test_numbers_that_are_not_finite(tmp_path: Path, number: float) -> None:
     state["conv.0.weight"][3, 0] = number
     torch.save(state, tmp_path / "weights.pth")
 
-    with pytest.raises(
-        InputError, match=r"the weights do not fit the network: conv\.0\.weight has numbers that are not"
-    ):
+    with pytest.raises(InputError, match=r"^conv\.0\.weight in .*weights\.pth has numbers that are not finite$"):
         load_weights(str(tmp_path / "weights.pth"), ("a", "b"))
 
 
