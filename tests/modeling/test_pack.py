@@ -35,7 +35,8 @@ def test_stored_as_jpeg(packed_file: Path, tmp_path: Path) -> None:
         assert isinstance(content, bytes)
         with Image.open(io.BytesIO(content)) as image:
             assert (image.format, image.size) == ("JPEG", (10, 10))
-            assert [component[1:3] for component in image.layer] == [(2, 2), (1, 1), (1, 1)]  # type: ignore[attr-defined]
+            layers = image.layer  # type: ignore[attr-defined]  # which only a JPEG has
+            assert [layer[1:3] for layer in layers] == [(2, 2), (1, 1), (1, 1)]
     assert (after - before).abs().mean() < np.ptp(before.numpy()) / 10
 
 

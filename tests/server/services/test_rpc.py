@@ -97,7 +97,9 @@ class Collector:
         self.may_answer = asyncio.Semaphore(0)
         self.received: list[str] = []
 
-    def ClassifyStream(self, requests: AsyncIterator[Any], _call: Call) -> AsyncGenerator[Any, None]:  # noqa: N802
+    def ClassifyStream(  # noqa: N802 - the method's name
+        self, requests: AsyncIterator[Any], _call: Call
+    ) -> AsyncGenerator[Any, None]:
         """Answer in order."""
 
         async def answer(request: Any) -> Any:
