@@ -14,6 +14,8 @@ from loadtest.target import PAYLOADS
 
 _UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _MOST_PORT = 65535
+_ALL = 100
+_LEAST_PERCENTILE = 50  # who promises less has written 0.99 and meant 99
 
 
 def add_load_arguments(parser: argparse.ArgumentParser, *, starts_servers: bool = False) -> None:
@@ -77,8 +79,19 @@ def add_metrics_arguments(group: argparse._ArgumentGroup) -> None:
 
 
 def objective(arguments: argparse.Namespace) -> Objective | None:
-    """What the user promised."""
-    return None if arguments.objective is None else Objective(arguments.objective, arguments.percentile)
+    """What the user promised.
+
+    Raises:
+        ValueError: Answers that would meet it come after the requests' deadline.
+    """
+    if arguments.objective is None:
+        return None
+    if arguments.objective > arguments.deadline:
+        raise ValueError(
+            f"--objective, {arguments.objective:g} s, is beyond --deadline, {arguments.deadline:g} s: what takes so "
+            "long fails before it can meet it"
+        )
+    return Objective(arguments.objective, arguments.percentile)
 
 
 def image_files(arguments: argparse.Namespace) -> list[Path]:
@@ -131,10 +144,10 @@ def duration_or_none(text: str) -> float:
 
 def percentile(text: str) -> float:
     """99 or p99 to 0.99."""
-    value = positive(text.removeprefix("p")) / 100
-    if value >= 1:
-        raise argparse.ArgumentTypeError(f"must be below 100, got {text!r}")
-    return value
+    value = positive(text.removeprefix("p"))
+    if not _LEAST_PERCENTILE <= value < _ALL:
+        raise argparse.ArgumentTypeError(f"must be from {_LEAST_PERCENTILE} to below {_ALL}, such as 99, got {text!r}")
+    return value / _ALL
 
 
 def whole(text: str) -> int:

@@ -49,7 +49,7 @@ class Compared:
         second: Likewise.
         left_out: Rounds that do not count, as the client was measured in them, a value is not told, or one has failed.
         ratio: Second to first; None where too few rounds count.
-        failed: In how many rounds the first and the second failed: their latency is infinite, or their rate is 0.
+        failed: In how many rounds the first and the second failed: latency counts as infinite, a rate as 0.
         offered: Whether the load itself sets it as long as a server keeps up, so that to be alike says little.
         claimed: Whether the difference is more than chance, see `paired.holm`.
     """
@@ -165,14 +165,19 @@ def _answered_rate(level: Level) -> float:
     return float(np.mean([run["achieved_rate"] for run in level.runs]))
 
 
+def _latency_ms(level: Level, name: str) -> float:
+    """A percentile; infinite, too, where the server missed its objective and nobody can tell by how much."""
+    return math.inf if level.believable and level.contains_lag else level.percentile_ms(name)
+
+
 def _cpu_ms(level: Level) -> float:
     """CPU time of the server for an answered request; NaN where nobody measured it."""
     return float(np.mean([run.get("server_cpu_ms") or math.nan for run in level.runs]))
 
 
 METRICS = (
-    Metric("p50, ms", more_is_better=False, of=lambda level: level.percentile_ms("p50")),
-    Metric("p99, ms", more_is_better=False, of=lambda level: level.percentile_ms("p99")),
+    Metric("p50, ms", more_is_better=False, of=lambda level: _latency_ms(level, "p50")),
+    Metric("p99, ms", more_is_better=False, of=lambda level: _latency_ms(level, "p99")),
     Metric(_ANSWERED, more_is_better=True, of=_answered_rate),
     Metric("server CPU for a request, ms", more_is_better=False, of=_cpu_ms),
 )

@@ -16,6 +16,7 @@ from locust.runners import MasterRunner, WorkerRunner
 
 from loadtest import locust_page, locust_verdict
 from loadtest.address import Address
+from loadtest.arguments import objective
 from loadtest.conduct import USAGE
 from loadtest.locust_activity import Activity, CpuMeter
 from loadtest.locust_arguments import asked_address, asked_url
@@ -116,6 +117,7 @@ class LocustTest:
         self._client_cpu = 0.0
         self._lost = set()
         try:
+            objective(self._environment.parsed_options)  # what it cannot be is said now, and not at the end
             self.address = asked_address(self._environment)
             if self._workers:
                 self._workers.restart()

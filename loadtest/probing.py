@@ -9,7 +9,7 @@ from loadtest import early_stopping
 from loadtest.early_stopping import Decision
 from loadtest.percentiles import rank
 from loadtest.search_result import ProbedRate
-from loadtest.validity import doubts
+from loadtest.validity import conditions, doubts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,7 +96,7 @@ class Prober:
                 raise OutOfTime(self._spoiled)
             run = self._probe(rate, seconds, self._seed)
             self._seed += 1
-            self._spoiled = "; ".join(doubts(run, self._objective))
+            self._spoiled = "; ".join(doubts(conditions(run, self._objective)))
             if not self._spoiled:
                 return run
         raise _ClientLimit(self._spoiled)

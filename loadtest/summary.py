@@ -99,7 +99,7 @@ def describe_run(run: Run, objective: Objective | None = None) -> dict[str, Any]
     span = trace.answering_seconds(run.seconds)
     decision = objective.decide(trace) if objective else None
     bad = run.trace.select(~good[run.trace.message])
-    verdict = judge_run(trace, bad, objective, doubts(run, objective))
+    verdict = judge_run(trace, bad, objective, doubts(found))
     return {
         "label": run.label,
         "verdict": verdict.word,

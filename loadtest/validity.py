@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +14,7 @@ from loadtest.objective import USUAL_LIMIT_SECONDS
 from loadtest.percentiles import quantile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -41,27 +41,31 @@ class Condition:
         name: What it is about.
         valid: Whether it holds.
         text: What was found and what the bound is, as one sentence without a full stop.
+        forgiven: Whether it does not hold and the run counts all the same.
     """
 
     name: str
     valid: bool
     text: str
+    forgiven: bool = False
 
 
 def conditions(run: Run, objective: Objective | None) -> tuple[Condition, ...]:
-    """Every condition that the run has to hold, each with what was found."""
-    return tuple(_conditions(run, objective))
-
-
-def doubts(run: Run, objective: Objective | None) -> list[str]:
-    """Why the run may say nothing about the server: conditions that do not hold, and that matter.
+    """Every condition that the run has to hold, each with what was found.
 
     Where the server misses its objective even from the instants at which requests left, late or not, it makes no
-    difference that the client was late, or could not send what found too many waiting. Unless the client itself stood
-    still: what it then sent all at once, and what had to wait behind that, is not counted against the server.
+    difference that the client was late, or could not send what found too many waiting: that is forgiven. Unless the
+    client itself stood still: what it then sent all at once, and what had to wait behind that, is not counted against
+    the server.
     """
     forgiven = _FORGIVEN if objective and _missed_when_sent(run, objective) else ()
-    return [item.text for item in conditions(run, objective) if not item.valid and item.name not in forgiven]
+    found = _conditions(run, objective)
+    return tuple(replace(item, forgiven=not item.valid and item.name in forgiven) for item in found)
+
+
+def doubts(found: Iterable[Condition]) -> list[str]:
+    """Why a run may say nothing about the server: conditions that do not hold and are not forgiven."""
+    return [item.text for item in found if not item.valid and not item.forgiven]
 
 
 def _missed_when_sent(run: Run, objective: Objective) -> bool:

@@ -15,7 +15,7 @@ from modeling.command import InputError, run
 from modeling.comparison import ExportError, largest_difference
 from modeling.ensemble import decoder_name, ensemble_files
 from modeling.export_options import export_parser, fresh
-from modeling.files import replacing
+from modeling.files import place
 from modeling.model_config import Serving, model_config, warm_sizes
 from modeling.model_format import ModelFormat
 from modeling.servable import InputForm, Precision, Servable
@@ -56,9 +56,14 @@ class Destination:
                 f"{self.name!r} is no name for a model: take letters, digits, '_', '-' and '.', say with --name"
             )
 
+    @property
+    def folder(self) -> Path:
+        """The model's folder."""
+        return self.repository / self.name
+
     def model_file(self, model_format: ModelFormat = ModelFormat.TORCHSCRIPT) -> Path:
         """Return the path of the model's file."""
-        return self.repository / self.name / str(self.version) / model_format.file_name
+        return self.folder / str(self.version) / model_format.file_name
 
 
 def export_model(
@@ -66,14 +71,18 @@ def export_model(
     facts: ModelFacts,
     destination: Destination,
     serving: Serving = Serving(),  # noqa: B008 - it never changes
+    ensemble: str = "",
 ) -> float:
-    """Write the module, `labels.txt` and `config.pbtxt`, each in one step, once the module has passed its check.
+    """Write the module, `labels.txt` and `config.pbtxt` once the module has passed its check: all of them, or none.
+
+    With the name of an ensemble, write that, too: it takes encoded images for the network, and has a step that decodes.
 
     Returns:
         The largest difference of a probability from the network's own, at any of the batch sizes that are warmed up.
 
     Raises:
         ExportError: The module that would have been written does not compute what the network computes.
+        OSError: A file cannot be written.
     """
     labels = "".join(f"{label}\n" for label in facts.classes).encode()
     config = model_config(destination.name, facts, serving).encode()
@@ -84,19 +93,15 @@ def export_model(
         exported = WRITERS[serving.format](servable, facts, staged)
         sizes, tolerance = warm_sizes(serving.max_batch_size), serving.precision.tolerance
         difference = largest_difference(reference, exported, serving.form, facts.size, sizes, tolerance)
-        # A server that looks at the repository in between finds the module before the config that announces it.
-        _place(destination.model_file(serving.format), staged.read_bytes())
-    model_folder = destination.repository / destination.name
-    _place(model_folder / "labels.txt", labels)
-    _place(model_folder / "config.pbtxt", config)
+        module = staged.read_bytes()
+    # A server that looks at the repository in between finds the module before the config that announces it.
+    files = [(destination.model_file(serving.format), module)]
+    files += [(destination.folder / "labels.txt", labels), (destination.folder / "config.pbtxt", config)]
+    if ensemble:
+        around = ensemble_files(ensemble, destination.name, facts, serving.form, serving.max_batch_size)
+        files += [(destination.repository / path, content) for path, content in around]
+    place(files)
     return difference
-
-
-def export_ensemble(name: str, facts: ModelFacts, network: Destination, form: InputForm, max_batch_size: int) -> None:
-    """Write the ensemble `name`, which takes encoded images for `network`, and its step that decodes them."""
-    Destination(network.repository, name)
-    for path, content in ensemble_files(name, network.name, facts, form, max_batch_size):
-        _place(network.repository / path, content)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -122,11 +127,9 @@ def export(options: Namespace) -> int:
         raise InputError("ONNX models are written in fp32 only: leave out --precision or --format")
     serving = Serving(form, precision, options.max_batch_size, options.instances, model_format)
     try:
-        difference = export_model(network, facts, destination, serving)
+        difference = export_model(network, facts, destination, serving, ensemble)
     except ExportError as error:
         raise InputError(f"nothing was written: {error}") from None
-    if ensemble:
-        export_ensemble(ensemble, facts, destination, form, options.max_batch_size)
     sys.stdout.write(
         f"{destination.model_file(model_format)}: {len(facts.classes)} classes, {facts.size}x{facts.size}, "
         f"batches up to {options.max_batch_size}, at most {difference:.0e} from the network\n"
@@ -151,14 +154,6 @@ def _ensemble_name(options: Namespace, network: Destination) -> str:
     if name and network.name in (Destination(network.repository, name).name, decoder_name(name)):
         raise InputError(f"the ensemble {name!r} would take the place of the network {network.name!r}")
     return name
-
-
-def _place(path: Path, content: bytes) -> None:
-    """Put a file in place in one step; an equal one is left alone, so that no server reloads it."""
-    if path.is_file() and path.read_bytes() == content:
-        return
-    with replacing(path) as temporary:
-        temporary.write_bytes(content)
 
 
 if __name__ == "__main__":

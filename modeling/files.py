@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 
@@ -21,3 +22,17 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def place(files: Sequence[tuple[Path, bytes]]) -> None:
+    """Put files in place, in their order, once all are written; leave equal ones alone, so that no server reloads them.
+
+    Raises:
+        OSError: One of them cannot be written; then none is in place.
+    """
+    with ExitStack() as placing:
+        for path, content in reversed(files):  # what enters a stack last leaves it first
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+            if not path.is_file() or path.read_bytes() != content:
+                placing.enter_context(replacing(path)).write_bytes(content)

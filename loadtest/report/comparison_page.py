@@ -92,8 +92,8 @@ def state(names: tuple[str, str], found: Sequence[Compared]) -> Statement:
 def _failures(names: tuple[str, str], found: Sequence[Compared]) -> list[str]:
     """In how many rounds a side has no ratio as it failed."""
     return [
-        f"{_name(name, each)} is {'0' if each.more_is_better else 'infinite'} in {_rounds(count)}, which no ratio can "
-        f"tell: nothing is claimed of it in favour of {name}"
+        f"{_name(name, each)} counts as {'0' if each.more_is_better else 'infinite'} in {_rounds(count)}, in which it "
+        f"failed, or was so late that nobody can tell how late: nothing is claimed of it in favour of {name}"
         for each in found
         for name, count in zip(names, each.failed, strict=True)
         if count

@@ -8,19 +8,11 @@ from loadtest.verdict import MISSED
 
 
 def sentences(summary: dict[str, Any]) -> list[str]:
-    """That the client's own lag was forgiven, see `loadtest.validity.doubts`; nothing where it was not.
-
-    What does not hold in a run that missed was forgiven, or it is a reason beside wrong answers.
-    """
+    """That the client's own lag was forgiven, see `loadtest.validity.conditions`; nothing where it was not."""
     if summary["verdict"] != MISSED:
         return []
     missed = [run for run in summary["runs"] if run["judged"] and run["verdict"] == MISSED]
-    found = [
-        each["text"]
-        for run in missed
-        for each in run["conditions"]
-        if not each["valid"] and each["text"] not in run["reasons"]
-    ]
+    found = [each["text"] for run in missed for each in run["conditions"] if each.get("forgiven")]
     if not found:
         return []
     return [f"This client sent late, too ({found[0]}), but from sending alone the objective is missed as well"]

@@ -47,7 +47,12 @@ class Level:
     @property
     def believable(self) -> bool:
         """Whether the server was measured in all its runs, and not the client or its machine."""
-        return all(each["valid"] for run in self.runs for each in run["conditions"])
+        return all(each["valid"] or each.get("forgiven") for run in self.runs for each in run["conditions"])
+
+    @property
+    def contains_lag(self) -> bool:
+        """Whether its response times are partly the client's own lag, forgiven as the server missed anyway."""
+        return any(each.get("forgiven") for run in self.runs for each in run["conditions"])
 
     def response_ms(self) -> NDArray[np.float64]:
         """Response times of all its requests, ascending; infinite without a right answer."""

@@ -38,7 +38,7 @@ def test_values_are_read(read: Callable[[str], Any], text: str, value: object) -
     [
         *((duration, text) for text in ("", "s", "-1s", "0s", "nan", "inf", "1x")),
         *((limit, text) for text in ("100", "0.1", "1e3", "0ms", "ms")),
-        *((percentile, text) for text in ("100", "0", "p")),
+        *((percentile, text) for text in ("100", "0", "p", "0.99", "p0.999")),
         *((port, text) for text in ("65536", "-1", "a")),
         *((sizes, text) for text in ("", "0", "1,,2")),
         *((cpus, text) for text in ("", "a", "1-", "-1")),

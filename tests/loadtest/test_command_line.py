@@ -82,6 +82,7 @@ def test_an_objective_that_nobody_can_meet_is_missed(image_server: str, tmp_path
         (["poisson", "--rate", "banana"], "must be a number above 0"),
         (["poisson", "--rate", "0.001", "--duration", "10ms"], "no request"),
         (["poisson", "--objective", "100"], "argument --objective: needs a unit: 100ms or 100s?"),
+        (["poisson", "--objective", "15s"], "--objective, 15 s, is beyond --deadline, 10 s"),
         (["nonsense"], "invalid choice"),
         (["poisson", "--objective", "100ms", "--duration", "5s"], "459: --duration 26s"),
         (["replay"], "--schedule"),
@@ -189,7 +190,7 @@ def test_an_interrupted_run_still_says_what_it_saw(image_server: str, tmp_path: 
 def test_an_interruption_before_the_last_rate_is_no_verdict(image_server: str) -> None:
     """Rates that were never offered are not met, however well the first one fared."""
     command = [sys.executable, "-m", "loadtest", "run", "server", "--url", image_server, "--rate", "100"]
-    command += ["--duration", "1h", "--objective", "1m", "--percentile", "50", "--warm-up", "0", "--no-calibration"]
+    command += ["--duration", "1h", "--objective", "10s", "--percentile", "50", "--warm-up", "0", "--no-calibration"]
     command += ["--metrics-port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr

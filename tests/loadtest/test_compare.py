@@ -139,12 +139,27 @@ def test_rounds_in_which_a_server_failed_do_not_speak_for_it(tmp_path: Path) -> 
         results.write(second / f"round-{number}", found, summarize(found, Objective(1.0)))
     finished = compare(first, second, "--output", tmp_path / "report")
 
-    assert "two's p99 at 100 requests/s is infinite in 3 rounds" in finished.stdout
+    assert "two's p99 at 100 requests/s counts as infinite in 3 rounds" in finished.stdout
     assert not finished.stdout.startswith("two's p")
     compared = json.loads((tmp_path / "report" / "comparison.json").read_text())["compared"]
     p99 = next(each for each in compared if each["metric"] == "p99, ms")
     assert (p99["failed"], p99["left_out"], p99["ratio"]["rounds"], p99["claimed"]) == ([0, 3], 3, 2, False)
     assert "\N{INFINITY}" in (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
+
+
+def test_rounds_in_which_the_client_was_late_for_a_slow_server_count_against_it(tmp_path: Path) -> None:
+    """A server that takes the client's cores and misses its objective is not judged by its two good rounds alone."""
+    first = series(tmp_path / "one", 30, rates=(100.0,))
+    second = series(tmp_path / "two", 10, rates=(100.0,))
+    for number in range(3):
+        found = [run([3000.0] * 2000, lag_ms=90.0, rate=100.0, seconds=20.0)]
+        summary = summarize(found, Objective(1.0))
+        assert summary["verdict"] == "missed"
+        results.write(second / f"round-{number}", found, summary)
+    finished = compare(first, second)
+
+    assert "two's p99 at 100 requests/s counts as infinite in 3 rounds" in finished.stdout
+    assert not finished.stdout.startswith("two's p")
 
 
 def test_a_server_that_fails_in_every_round_is_not_found_to_be_as_good(tmp_path: Path) -> None:
@@ -171,7 +186,7 @@ def test_a_search_that_found_no_rate_does_not_count_for_its_server(tmp_path: Pat
 
     assert finished.returncode == 3, finished.stderr
     assert finished.stdout.startswith("No difference between one and two may be claimed")
-    assert "two's rate that is carried is 0 in 1 round" in finished.stdout
+    assert "two's rate that is carried counts as 0 in 1 round" in finished.stdout
     assert compare(tmp_path / "two", tmp_path / "one").returncode == 0
 
 

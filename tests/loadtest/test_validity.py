@@ -71,7 +71,7 @@ def test_a_client_that_stood_still_does_not_speak_against_the_server() -> None:
     done[last:4000] = np.maximum(done[last:4000], 4.0 + np.arange(1, 1001) * 0.5e-3)  # the backlog lasts a while
     stood_still = run([], trace=replace(steady, sent=sent, done=done), seconds=6.0, conditions=GOOD)
 
-    assert any("late" in doubt for doubt in doubts(stood_still, Objective(0.1)))
+    assert any("late" in doubt for doubt in doubts(conditions(stood_still, Objective(0.1))))
 
 
 def test_a_short_standstill_is_not_held_against_the_server() -> None:
@@ -81,8 +81,8 @@ def test_a_short_standstill_is_not_held_against_the_server() -> None:
     stood_still = run([], trace=replace(steady, sent=sent, done=sent + 0.01), seconds=12.0, conditions=GOOD)
 
     assert invalid(stood_still, Objective(0.1, 0.999)) == ["client standstill"]
-    assert doubts(stood_still, Objective(0.1, 0.999)) != []
-    assert doubts(stood_still, Objective(0.1, 0.99)) == []  # which is met with them, too
+    assert doubts(conditions(stood_still, Objective(0.1, 0.999))) != []
+    assert doubts(conditions(stood_still, Objective(0.1, 0.99))) == []  # which is met with them, too
 
 
 def test_what_is_dropped_behind_a_standstill_is_not_held_against_the_server() -> None:
@@ -95,14 +95,14 @@ def test_what_is_dropped_behind_a_standstill_is_not_held_against_the_server() ->
     outcome = np.where(np.isnan(sent), OUTCOME["DROPPED"], steady.outcome).astype(np.uint8)
     stood_still = run([], trace=replace(steady, sent=sent, done=done, outcome=outcome), seconds=6.0, conditions=GOOD)
 
-    assert doubts(stood_still, Objective(0.1)) != []
+    assert doubts(conditions(stood_still, Objective(0.1))) != []
 
 
 def test_what_a_slow_server_leaves_no_room_for_is_held_against_it() -> None:
     """Requests that were due when too many were under way are the server's doing: the run counts."""
-    assert doubts(run([400.0] * 500 + [DROPPED] * 5500, conditions=GOOD), Objective(0.1)) == []
+    assert doubts(conditions(run([400.0] * 500 + [DROPPED] * 5500, conditions=GOOD), Objective(0.1))) == []
 
 
 def test_a_late_client_is_forgiven_where_the_server_is_slow_anyway() -> None:
     """Were all requests sent in time, they would have been late all the same."""
-    assert doubts(run([500.0] * 6000, lag_ms=20.0, conditions=GOOD), Objective(0.1)) == []
+    assert doubts(conditions(run([500.0] * 6000, lag_ms=20.0, conditions=GOOD), Objective(0.1))) == []

@@ -195,6 +195,24 @@ def test_wrong_ensembles_leave_nothing(
 
 
 @pytest.mark.parametrize(
+    "taken", ["tiny/labels.txt", "tiny/config.pbtxt", "decode_tiny/config.pbtxt", "classify_tiny/1"]
+)
+def test_one_file_that_cannot_be_written_leaves_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], taken: str
+) -> None:
+    """Where a folder stands in the place of a file, or the other way round, nothing at all is written."""
+    path = tmp_path / taken
+    path.parent.mkdir(parents=True)
+    (Path.touch if path.name == "1" else Path.mkdir)(path)
+
+    options = ["--name", "tiny", "--ensemble", "classify_tiny", "--model-repository", str(tmp_path)]
+    assert main([*FRESH, *options]) == 2
+
+    assert taken in capsys.readouterr().err
+    assert [file for file in tmp_path.rglob("*") if file.is_file() and file != path] == []
+
+
+@pytest.mark.parametrize(
     "options", [["--input", "int7"], ["--version", "0"], ["--max-batch-size", "0"], ["--size=-1"], ["--seed=-1"]]
 )
 def test_command_refuses_wrong_values(capsys: pytest.CaptureFixture[str], options: list[str]) -> None:
