@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from server import model_directories
-from server.errors import ModelNotFound, ModelNotReady, StepsMismatch
+from server.errors import UNKNOWN_MODEL, ModelNotFound, ModelNotReady, ModelUnloaded
 from server.load_error import system_reason
 from server.log_sampling import TroubleLog
 from server.model_states import ENDED, UNLOADED, IndexEntry, ModelRecord, Readiness, State
@@ -38,7 +38,7 @@ class Catalogue:
         """
         model = self._models.get(name)
         if model is None:
-            raise ModelNotFound(f"Request for unknown model: '{name}' is not found")
+            raise ModelNotFound(f"{UNKNOWN_MODEL}'{name}' is not found")
         lacks = model.lacks()
         complete = {number: each for number, each in model.loaded.items() if number not in lacks}
         if version is None:
@@ -48,9 +48,9 @@ class Catalogue:
         if version not in complete:
             if version in model.states:
                 raise _not_ready(f"'{name}' version {version} is not at ready state", lacks.get(version, ""))
-            raise ModelNotFound(f"Request for unknown model: '{name}' version {version} is not found")
+            raise ModelNotFound(f"{UNKNOWN_MODEL}'{name}' version {version} is not found")
         if not complete[version].batcher.alive:
-            raise ModelNotReady(f"Request for unknown model: '{name}' version {version} is not ready: {ENDED}")
+            raise ModelNotReady(f"{UNKNOWN_MODEL}'{name}' version {version} is not ready: {ENDED}")
         return complete[version]
 
     @contextlib.contextmanager
@@ -137,14 +137,14 @@ def _none_available(name: str, lacks: Mapping[int, str], *, is_loading: bool) ->
     """Why no version answers; Triton calls a model that is loading not found, which invites nobody to come again."""
     text = f"'{name}' has no available versions"
     if is_loading:
-        return ModelNotReady(f"Request for unknown model: {text}: it is being loaded")
-    if mismatches := [lack for lack in lacks.values() if lack != UNLOADED]:
-        return _not_ready(text, mismatches[0])
-    return ModelNotFound(f"Request for unknown model: {text}")
+        return ModelNotReady(f"{UNKNOWN_MODEL}{text}: it is being loaded")
+    if repairable := [lack for lack in lacks.values() if lack != UNLOADED]:
+        return _not_ready(text, repairable[0])
+    return ModelNotFound(f"{UNKNOWN_MODEL}{text}")
 
 
 def _not_ready(text: str, lack: str) -> ModelNotReady:
     """What a request hears of a version that is known and does not answer; `lack` is why, if it is an ensemble."""
     if lack in ("", UNLOADED):
-        return ModelNotReady(f"Request for unknown model: {text}")
-    return StepsMismatch(f"Request for unknown model: {text}: {lack}")
+        return ModelUnloaded(f"{UNKNOWN_MODEL}{text}")
+    return ModelNotReady(f"{UNKNOWN_MODEL}{text}: {lack}")

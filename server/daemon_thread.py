@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Generic, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,3 +30,22 @@ async def in_daemon_thread(
 
     threading.Thread(target=work, name=function.__name__, daemon=True).start()
     return await asyncio.wrap_future(done)
+
+
+class SharedCall(Generic[Result]):
+    """A function that is called in such a thread, once at a time: those who ask while it is share the next call.
+
+    What they get was found after they asked, and a call that never ends takes one thread, however many ask.
+    """
+
+    def __init__(self, function: Callable[[], Result]) -> None:
+        self._function = function
+        self._call: asyncio.Task[Result] | None = None
+
+    async def __call__(self) -> Result:
+        """Await what the function returns, or raises."""
+        if self._call and not self._call.done():
+            await asyncio.wait({self._call})
+        if not self._call or self._call.done():
+            self._call = asyncio.create_task(in_daemon_thread(self._function))
+        return await asyncio.shield(self._call)

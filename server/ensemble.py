@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from server import ensemble_fit
-from server.errors import ModelNotFound, ModelNotReady, StepsMismatch
+from server.errors import UNKNOWN_MODEL, ModelNotFound, ModelNotReady, ModelUnloaded, StepsMismatch
 from server.lease import Leased
 from server.model_config import ConfigError
 from server.model_states import UNLOADED
@@ -49,11 +49,10 @@ class EnsembleVersion(Leased):
         self.statistics = ModelStatistics()
         self.batcher = NoQueue()
         self._find = find
+        self._own = config
         models = [find(step.model, step.version) for step in config.steps]
         ensemble_fit.check(config, [model.config for model in models])
-        self._checked = [model.config for model in models]
-        self.queue_capacity = min(model.queue_capacity for model in models)
-        self.config = replace(config, labels=dict(_labels(config, models)))
+        self._adopt(models)
         self.load_seconds = time.monotonic() - started
 
     def go_on_counting(self, statistics: ModelStatistics) -> None:
@@ -70,20 +69,26 @@ class EnsembleVersion(Leased):
         if all(config is checked for config, checked in zip(configs, self._checked, strict=True)):
             return
         try:
-            ensemble_fit.check(self.config, configs)
+            ensemble_fit.check(self._own, configs)
         except ConfigError as error:
             raise StepsMismatch(str(error)) from error
-        self._checked = configs
+        self._adopt(models)
+
+    def _adopt(self, models: Sequence[ModelVersion]) -> None:
+        """Take over from the steps' models, which fit, what the ensemble has of them."""
+        self._checked = [model.config for model in models]
+        self.queue_capacity = min(model.queue_capacity for model in models)
+        self.config = replace(self._own, labels=dict(_labels(self._own, models)))
 
     @property
     def lack(self) -> str:
         """Why it does not answer: a step has no model that does, or one that fits no more; empty where it answers."""
         try:
-            self.check_steps([self._find(step.model, step.version) for step in self.config.steps])
-        except StepsMismatch as error:
-            return str(error)
-        except (ModelNotFound, ModelNotReady):
+            self.check_steps([self._find(step.model, step.version) for step in self._own.steps])
+        except (ModelNotFound, ModelUnloaded):
             return UNLOADED
+        except ModelNotReady as error:
+            return str(error).removeprefix(UNKNOWN_MODEL)
         return ""
 
 

@@ -12,6 +12,7 @@
     ├── Unavailable             UNAVAILABLE        worth a retry elsewhere or later
     │   ├── ControlNotAllowed
     │   ├── ModelNotReady
+    │   │   ├── ModelUnloaded
     │   │   └── StepsMismatch
     │   ├── QueueFull
     │   ├── QueueTimeout
@@ -30,6 +31,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 import grpc
+
+UNKNOWN_MODEL = "Request for unknown model: "
+"""What Triton begins all texts with that tell of models which do not answer."""
 
 
 class StartError(Exception):
@@ -114,6 +118,10 @@ class ModelNotReady(Unavailable):
     """The model is in the repository but cannot answer now."""
 
     reason = "not_ready"
+
+
+class ModelUnloaded(ModelNotReady):
+    """The version was unloaded, or never loaded: it does not come back by itself."""
 
 
 class StepsMismatch(ModelNotReady):

@@ -7,6 +7,7 @@ DIR/NAME/VERSION/model.pt      VERSION is a whole number without leading zeros; 
 
 from __future__ import annotations
 
+import errno
 import re
 from typing import TYPE_CHECKING
 
@@ -90,4 +91,8 @@ def _entries(directory: Path, prefix: str, above: frozenset[int]) -> Iterator[tu
 
 
 def _is_model(directory: Path) -> bool:
+    try:
+        directory.name.encode()
+    except UnicodeEncodeError:  # nobody could ask for it, and no metric could tell of it
+        raise OSError(errno.EILSEQ, "its name is not UTF-8") from None
     return (directory / "config.pbtxt").exists() or bool(versions(directory))

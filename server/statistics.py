@@ -1,7 +1,7 @@
 """What a model version has done: the numbers behind ModelStatistics and the metrics.
 
 Semantics are Triton's: durations grow for requests that succeeded, each of them is charged the whole duration of its
-batch, counts of images and of executions grow with the batches.
+batch; the count of images grows with the requests that succeeded, that of executions with the batches.
 """
 
 from __future__ import annotations

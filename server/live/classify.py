@@ -6,6 +6,7 @@ It takes the way of `coordserve.v1.Classifier`: the same decoder, queue, limits 
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from functools import partial
 from http import HTTPStatus
@@ -123,8 +124,14 @@ def _told(response: Any, result: Any) -> dict[str, Any]:
         "model": response.model_name,
         "version": response.model_version,
         "classes": [
-            {"index": each.index, "label": each.label, "probability": each.probability} for each in result.classes
+            {"index": each.index, "label": each.label, "probability": _number(each.probability)}
+            for each in result.classes
         ],
         "seconds": parts,
         "batch_size": timing.batch_size,
     }
+
+
+def _number(value: float) -> float | None:
+    """What JSON can say of it."""
+    return value if math.isfinite(value) else None

@@ -8,14 +8,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # From the reasons of `server.errors`, which are many, to what follows from them.
-_REASONS = {
+REASONS = {
     "rejected": ("queue_full", "queue_timeout", "deadline", "not_ready", "shutdown", "unavailable"),
     "invalid": ("invalid", "invalid_image", "too_large", "not_found", "unsupported"),
     "failed": ("model", "internal"),
     "cancelled": ("cancelled",),
 }
-OUTCOMES = ("ok", *_REASONS)
-_OUTCOME_OF = {reason: outcome for outcome, reasons in _REASONS.items() for reason in reasons}
+OUTCOMES = ("ok", *REASONS)
+_OUTCOME_OF = {reason: outcome for outcome, reasons in REASONS.items() for reason in reasons}
 
 
 def by_outcome(succeeded: int, refused: Mapping[str, int]) -> dict[str, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from server.live.memory import growth
+from server.live.outcomes import REASONS
 from server.live.situation import Finding, Level, Phase, Situation
 from server.live.wording import duration, mebibytes, percent, rate
 from server.model_states import State
@@ -78,7 +79,7 @@ def _rejections(now: Situation) -> Iterator[Finding]:
         return
     told = f"{percent(share)} of requests, {rate(rejected, now.activity.seconds)}, are rejected"
     model, counts = max(_that_run(now), key=lambda each: each[1].failures["REJECTED"], default=(None, None))
-    if now.activity.refused["queue_full"] and model and counts:
+    if now.activity.refused["queue_full"] and model and counts and model.waiting >= _QUEUE_FILLS * model.capacity:
         answered = rate(counts.succeeded, now.activity.seconds)
         yield Finding(
             Level.BAD,
@@ -86,12 +87,16 @@ def _rejections(now: Situation) -> Iterator[Finding]:
             f"{told}: the queue of {model.name} is full, {model.waiting} of {model.capacity} wait. {_at_work(model)}"
             f" and answer {answered}; more arrives.",
         )
+    elif now.activity.refused["queue_full"]:
+        where = "as many images wait to be decoded, or arrive at once, as may, or a queue was full for a moment"
+        yield Finding(Level.BAD, "Overloaded", f"{told}: {where}.")
     elif now.activity.refused["deadline"] or now.activity.refused["queue_timeout"]:
         late = "they could not be answered by their deadline, or waited for longer than their queue allows"
         yield Finding(Level.BAD, "Rejecting", f"{told}: {late}. {_at_work(model) if model else 'No instance works'}.")
     else:
-        reasons = ", ".join(sorted(now.activity.refused))
-        yield Finding(Level.BAD, "Rejecting", f"{told}: {reasons}. They ask for what does not serve now.")
+        reasons = [reason for reason in REASONS["rejected"] if now.activity.refused[reason]]
+        why = "They ask for what does not serve now" if reasons == ["not_ready"] else "This server cannot take them now"
+        yield Finding(Level.BAD, "Rejecting", f"{told}: {', '.join(reasons)}. {why}.")
 
 
 def _slowness(now: Situation) -> Iterator[Finding]:

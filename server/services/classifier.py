@@ -91,6 +91,8 @@ class ClassifierServicer:
         names = sorted({model.config.name for model in self._repository.ready() if _classifies(model)})
         if not names and (loading := self._repository.loading()):
             raise ModelNotReady(f"no model that classifies images is ready yet; being loaded: {', '.join(loading)}")
+        if not names and (broken := [*self._repository.failed(), *self._repository.ended()]):
+            raise ModelNotReady(f"no model that classifies images is ready; failed: {', '.join(broken)}")
         if len(names) != 1:
             choices = ", ".join(names) or "none"
             raise InvalidRequest(

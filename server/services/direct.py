@@ -40,7 +40,9 @@ class DirectClassifier:
             try:
                 async with asyncio.timeout(seconds):  # as gRPC ends a call whose deadline has passed
                     with self._intake:
-                        return await self._servicer.Classify(await read(), Call(context, self._account))
+                        request = await read()
+                        with self._intake.holding(*request.images):
+                            return await self._servicer.Classify(request, Call(context, self._account))
             except TimeoutError:
                 raise DeadlineUnreachable("there was no answer in time") from None
 

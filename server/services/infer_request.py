@@ -233,10 +233,10 @@ def _check_tensors(tensors: Sequence[Any], data: Data, rows: int, config: ModelC
             )
         check_shape(tensor.shape, spec, rows, config)
         size = _row_size(tensor, config) * (rows % (1 << 32) or 1)  # Triton counts rows in 32 bits, and none as one
-        if spec.datatype == BYTES:
-            data[tensor.name] = _elements(data[tensor.name], size, tensor.name, config)
-        else:
+        if spec.datatype != BYTES:
             _check_size(tensor.name, size * DATATYPES[spec.datatype].itemsize, len(data[tensor.name]), config)
+        elif rows >= 1 or len(data[tensor.name]) <= _SMALL_REST:  # nobody looks at millions of texts of no row at all
+            data[tensor.name] = _elements(data[tensor.name], size, tensor.name, config)
         if rows < 1:
             raise InvalidRequest(f"inference request batch-size must be >= 1 for '{config.name}'")
 

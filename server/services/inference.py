@@ -5,14 +5,13 @@ https://github.com/triton-inference-server/server/tree/main/docs/protocol
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import math
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tritonclient.grpc import service_pb2
 
-from server.daemon_thread import in_daemon_thread
+from server.daemon_thread import SharedCall
 from server.errors import (
     ControlNotAllowed,
     InvalidRequest,
@@ -25,6 +24,7 @@ from server.errors import (
 from server.load_error import LoadError
 from server.model_states import State
 from server.observed_request import current
+from server.services.aside import Aside
 from server.services.ensembles import Pipelines
 from server.services.infer_request import read_infer_request
 from server.services.infer_response import build_infer_response
@@ -50,7 +50,7 @@ SERVICE = service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
 PARSERS = {"ModelInfer": parse_infer_message, "ModelStreamInfer": parse_infer_message}
 
 _Result = TypeVar("_Result")
-_MANY_TEXTS = 10_000  # some milliseconds
+_MANY_ELEMENTS = 10_000  # some milliseconds
 _RANK = 8  # more dimensions are hardly meant, and their product may be a number of any length
 _EXTENSIONS = (
     "classification",
@@ -79,6 +79,8 @@ class InferenceServicer:
     ) -> None:
         self._repository = repository
         self._pipelines = Pipelines(repository, delivery)
+        self._aside = Aside()
+        self._index = SharedCall(repository.index)  # it looks at the directory
         self._version = version
         self._is_ready = is_ready
         self._control = control
@@ -153,19 +155,23 @@ class InferenceServicer:
         version = parse_version(request.model_version)
         with self._repository.lease(request.model_name, version) as model:
             observed.version = str(model.version)
-            inference = await _beside(_texts_declared(request), read_infer_request, message, model.config)
+            inference = await self._beside(_texts_declared(request), read_infer_request, message, model.config)
             # Waiting for other messages of its stream is the caller's choice, not the model's latency.
             async with share.place(model) if share else contextlib.nullcontext():
                 with Outcome(model, request.id) as outcome:
                     reply = await self._pipelines.run(model, request, inference, call.deadline)
                     outcome.answered(inference.rows, reply)
-                    texts = max(_texts_given(reply.result), _classes_asked(inference, reply.result))
-                    return await _beside(texts, build_infer_response, request, inference, reply.result, model)
+                    elements = max(_texts_given(reply.result), _scores_sorted(inference, reply.result))
+                    return await self._beside(elements, build_infer_response, request, inference, reply.result, model)
+
+    async def _beside(self, elements: int, function: Callable[..., _Result], *arguments: Any) -> _Result:
+        """Call `function`, which looks at `elements` one by one; in a thread if others would wait long for that."""
+        return await self._aside.run(function, *arguments) if elements > _MANY_ELEMENTS else function(*arguments)
 
     async def RepositoryIndex(self, request: Any, _call: Call) -> Any:
         """Every model of the repository and the state of its versions."""
         _check_repository_name(request)
-        entries = await in_daemon_thread(self._repository.index)  # it looks at the directory
+        entries = await self._index()
         if request.ready:
             entries = [entry for entry in entries if entry.state is State.READY]
         response = service_pb2.RepositoryIndexResponse()
@@ -218,15 +224,9 @@ def _texts_given(result: Result) -> int:
     return max((array.size for array in result if array is not None and array.dtype.hasobject), default=0)
 
 
-def _classes_asked(inference: Inference, result: Result) -> int:
-    """How many the output with the most of them is to have by the classification extension."""
-    asked = (min(count * inference.rows, result[position].size) for position, count in inference.outputs if count)
-    return max(asked, default=0)
-
-
-async def _beside(texts: int, function: Callable[..., _Result], *arguments: Any) -> _Result:
-    """Call `function`, which looks at so many `texts` one by one; in a thread if others would wait long for that."""
-    return await asyncio.to_thread(function, *arguments) if texts > _MANY_TEXTS else function(*arguments)
+def _scores_sorted(inference: Inference, result: Result) -> int:
+    """How many the classification extension has to sort, however few of them it then tells."""
+    return sum(result[position].size for position, count in inference.outputs if count)
 
 
 def _check_repository_name(request: Any) -> None:

@@ -59,19 +59,20 @@ class Intake:
             raise ShuttingDown("the server is stopping") from None
 
     @contextlib.contextmanager
-    def holding(self, message: bytes) -> Iterator[None]:
-        """While `message` is being answered; a queue's length bounds how many wait, this how much memory they take.
+    def holding(self, *messages: bytes) -> Iterator[None]:
+        """While `messages` are being answered; a queue's length bounds how many wait, this how much memory they take.
 
         Raises:
-            Unavailable: there is no room for it now.
+            Unavailable: there is no room for them now.
         """
-        if self._held_bytes + len(message) > _MOST_HELD * self.most_bytes:
+        size = sum(map(len, messages))
+        if self._held_bytes + size > _MOST_HELD * self.most_bytes:
             raise Unavailable("there is too little memory for the message now")
-        self._held_bytes += len(message)
+        self._held_bytes += size
         try:
             yield
         finally:
-            self._held_bytes -= len(message)
+            self._held_bytes -= size
 
     def checked(self, message: bytes) -> bytes:
         """Give `message` back.

@@ -68,8 +68,8 @@ def _unary_handler(
     intake: Intake,
 ) -> Any:
     async def answer(message: bytes, context: Context) -> Any:
-        with intake, intake.holding(message):
-            return await behaviour(_parsed(parse, intake.checked(message)), Call(context, account))
+        with intake, intake.holding(intake.checked(message)):
+            return await behaviour(_parsed(parse, message), Call(context, account))
 
     async def handle(message: bytes, context: Context) -> Any:
         return await account.settle(answer(message, context), context)

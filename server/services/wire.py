@@ -4,7 +4,8 @@ Protobuf copies a `bytes` field twice before Python sees it. The tensors of a re
 in plain sight: each is a tag, a length and the bytes. So the message is cut in two, the small rest goes through
 protobuf, and the tensors stay where gRPC put them.
 
-A field of two bytes becomes an object of a hundred. So fields are counted before protobuf makes objects of them.
+A field of two bytes becomes an object of a hundred. So fields are counted before protobuf makes objects of them, and
+where the rest is not small, so are those of its inputs and outputs.
 """
 
 from __future__ import annotations
@@ -18,17 +19,24 @@ from proto import classifier_pb2
 from server.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-_RAW_INPUT_CONTENTS = 7 << 3 | 2  # field 7, length-delimited
+# Of a request: its inputs and outputs, fields 5 and 6, and its tensors, field 7; of an input: typed contents, field 5.
+_INPUTS, _OUTPUTS, _RAW_INPUT_CONTENTS = 5 << 3 | 2, 6 << 3 | 2, 7 << 3 | 2
+_TYPED_CONTENTS = 5 << 3 | 2
 _VARINT, _LENGTH_DELIMITED = 0, 2
 _FIXED_SIZES = {1: 8, 5: 4}  # by wire type
 _LONG_TAG = 0x80
 _MOST_NUMBER = (1 << 29) - 1  # of a field
 # More of them than any real request has.
 _MOST_FIELDS = 4096
+_MOST_ELEMENTS = 1 << 16  # of typed contents that have a field for each, which only strings have
+# Of what is neither tensors nor typed contents; so much of it does no harm, whatever it is.
+_MOST_REST_BYTES, _SMALL_REST_BYTES = 1 << 20, 1 << 16
 # Of a message with fields that no message here has, or with damage.
 _MOST_ODD_BYTES = 1 << 16
+_TOO_MANY_FIELDS = f"a request can have {_MOST_FIELDS} fields, but this has more"
+_TOO_MANY_ELEMENTS = f"typed contents can have {_MOST_ELEMENTS} strings, but these have more: send raw contents"
 
 
 class InferMessage(NamedTuple):
@@ -47,17 +55,24 @@ def parse_infer_message(message: bytes) -> InferMessage:
 
     Raises:
         google.protobuf.message.DecodeError: it is no ModelInferRequest.
-        InvalidRequest: it has too many fields.
+        InvalidRequest: it has too many fields, or too much besides its tensors.
     """
     view = memoryview(message)
     header: list[memoryview] = []
     raw: list[memoryview] = []
+    parts: list[tuple[int, int]] = []
+    rest = 0
     try:
-        for tag, start, content, stop in _fields(message):
+        for tag, start, content, stop in _fields(message, 0, len(message)):
             if tag == _RAW_INPUT_CONTENTS:
                 raw.append(view[content:stop])
-            else:
-                header.append(view[start:stop])
+                continue
+            header.append(view[start:stop])
+            rest += stop - start
+            if tag in (_INPUTS, _OUTPUTS):
+                parts.append((content, stop))
+        if rest > _SMALL_REST_BYTES:
+            _check_parts(message, parts, rest)
     except _OddFieldError:
         request = _parse_odd(message, service_pb2.ModelInferRequest)
         contents = request.raw_input_contents[: len(request.inputs)]
@@ -73,7 +88,7 @@ def parse_classify_message(message: bytes) -> Any:
         InvalidRequest: it has too many fields.
     """
     try:
-        for _ in _fields(message):
+        for _ in _fields(message, 0, len(message)):
             pass
     except _OddFieldError:
         return _parse_odd(message, classifier_pb2.ClassifyRequest)
@@ -86,15 +101,33 @@ def _parse_odd(message: bytes, kind: Any) -> Any:
     return kind.FromString(message)
 
 
-def _fields(message: bytes) -> Iterator[tuple[int, int, int, int]]:
+def _check_parts(message: bytes, parts: Sequence[tuple[int, int]], rest: int) -> None:
+    """Count what the inputs and outputs that stand at `parts` have; `rest` is what the request has besides tensors.
+
+    Raises:
+        InvalidRequest: it is too much.
+    """
+    fields, elements = _MOST_FIELDS, _MOST_ELEMENTS
+    for begin, end in parts:
+        for tag, _, content, stop in _fields(message, begin, end, fields):
+            fields -= 1
+            if tag == _TYPED_CONTENTS:
+                rest -= stop - content
+                elements -= sum(1 for _ in _fields(message, content, stop, elements, _TOO_MANY_ELEMENTS))
+    if rest > _MOST_REST_BYTES:
+        raise InvalidRequest(f"a request can have {_MOST_REST_BYTES} bytes besides its tensors, but this has {rest}")
+
+
+def _fields(
+    message: bytes, position: int, end: int, most: int = _MOST_FIELDS, too_many: str = _TOO_MANY_FIELDS
+) -> Iterator[tuple[int, int, int, int]]:
     """Each field's tag, and where it starts, where its content starts, and where both end.
 
     Raises:
         _OddFieldError: it is none that can be told without knowing the message: a group, or damage.
-        InvalidRequest: there are too many.
+        InvalidRequest: there are more than `most`, with the text `too_many`.
     """
-    position, end = 0, len(message)
-    for _ in range(_MOST_FIELDS):
+    for _ in range(most):
         if position == end:
             return
         start, tag, content = position, message[position], position + 1
@@ -105,7 +138,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, int, int, int]]:
             raise _OddFieldError
         yield tag, start, content, position
     if position != end:
-        raise InvalidRequest(f"a request can have {_MOST_FIELDS} fields, but this has more")
+        raise InvalidRequest(too_many)
 
 
 def _extent(message: bytes, tag: int, position: int) -> tuple[int, int]:

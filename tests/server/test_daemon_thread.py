@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from server.daemon_thread import in_daemon_thread
+from server.daemon_thread import SharedCall, in_daemon_thread
 from tests.serving import PATIENCE_SECONDS
 
 HANGING = """
@@ -47,3 +47,44 @@ def test_a_process_ends_whatever_hangs() -> None:
         [sys.executable, "-c", HANGING], capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "False\n", "")
+
+
+async def test_who_asks_meanwhile_shares_the_next_call() -> None:
+    """Nobody gets what was found before it asked, and there is one call at a time."""
+    gates = [threading.Event() for _ in range(3)]
+    begun = iter(enumerate(gates))
+
+    def look() -> int:
+        number, gate = next(begun)
+        gate.wait()
+        return number
+
+    shared = SharedCall(look)
+    first = asyncio.create_task(shared())
+    await asyncio.sleep(0)
+    others = [asyncio.create_task(shared()) for _ in range(5)]
+    await asyncio.sleep(0)
+    gates[0].set()
+    gates[1].set()
+    assert [await first, *[await other for other in others]] == [0, 1, 1, 1, 1, 1]
+
+
+async def test_callers_of_what_hangs_leave_one_thread_behind() -> None:
+    """However many come and leave, one call hangs, and it is shared again once it has ended."""
+    gate, begun = threading.Event(), []
+
+    def look() -> None:
+        begun.append(threading.current_thread())
+        gate.wait()
+
+    shared = SharedCall(look)
+    for _ in range(10):
+        caller = asyncio.create_task(shared())
+        await asyncio.sleep(0)
+        caller.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+    assert len(begun) == 1
+    gate.set()
+    await shared()
+    assert len(begun) == 2

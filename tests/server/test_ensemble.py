@@ -8,6 +8,7 @@ import pytest
 from server.errors import ModelNotFound, ModelNotReady, StepsMismatch
 from server.load_error import LoadError
 from server.python_backend.request import TensorRequest
+from tests.server.models import end_instance
 from tests.server.python_backend.steps import DOUBLE, DOUBLE_CONFIG, TWICE, write_ensemble, write_step
 from tests.server.workshop import HANGING_SECONDS
 
@@ -69,11 +70,11 @@ def test_a_step_that_no_longer_fits_is_told_of(directory: Path, repository: Mode
     write_step(directory / "two", DOUBLE, DOUBLE_CONFIG.replace("dims: [ 2 ]", "dims: [ 3 ]"))
     repository.load("two")
     models = [repository.get(step.model) for step in ensemble.config.steps]
-    with pytest.raises(ModelNotReady, match="ensemble tensor B: inconsistent shape"):
+    with pytest.raises(StepsMismatch, match="ensemble tensor B: inconsistent shape"):
         ensemble.check_steps(models)  # as a request does that found it a moment before
-    with pytest.raises(StepsMismatch, match=r"'twice' has no available versions: .* tensor B: inconsistent shape"):
+    with pytest.raises(ModelNotReady, match=r"'twice' has no available versions: .* tensor B: inconsistent shape"):
         repository.get("twice")
-    with pytest.raises(StepsMismatch, match=r"'twice' version 1 is not at ready state: .* inconsistent shape"):
+    with pytest.raises(ModelNotReady, match=r"'twice' version 1 is not at ready state: .* inconsistent shape"):
         repository.get("twice", 1)
     states = {entry.name: (entry.state.value, entry.reason) for entry in repository.index()}
     assert states["two"] == ("READY", "")
@@ -82,6 +83,44 @@ def test_a_step_that_no_longer_fits_is_told_of(directory: Path, repository: Mode
     write_step(directory / "two")
     repository.load("two")
     assert repository.get("twice") is ensemble
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_step_that_lost_an_instance_is_worth_coming_again(
+    repository: ModelRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether or not the request names a version, it is told that the step ended, and not that there is no model."""
+    repository.load("twice")
+    end_instance(repository.get("two"), TensorRequest((np.ones((1, 2), np.float32),)), monkeypatch)
+    text = r"'twice' .*: 'two' version 1 is not ready: an instance of it has ended unexpectedly"
+    for number in (None, 1):
+        with pytest.raises(ModelNotReady, match=text):
+            repository.get("twice", number)
+    states = {entry.name: (entry.state.value, entry.reason) for entry in repository.index()}
+    assert states["twice"][1] == "'two' version 1 is not ready: an instance of it has ended unexpectedly"
+    repository.load("two")
+    assert repository.get("twice").version == 1
+
+
+def test_a_step_that_is_being_loaded_is_worth_coming_again(repository: ModelRepository) -> None:
+    """The ensemble answers once it is there, so nobody is told that there is no such model."""
+    repository.load("twice")
+    repository.unload("two")
+    repository.expect(["two"])
+    with pytest.raises(ModelNotReady, match=r"'twice' has no available versions: 'two' .*: it is being loaded"):
+        repository.get("twice")
+
+
+def test_labels_are_those_of_the_step_that_serves(directory: Path, repository: ModelRepository) -> None:
+    """A step that is loaded again with other labels gives them to its ensemble, too."""
+    labelled = DOUBLE_CONFIG.replace('name: "OUT"', 'label_filename: "labels.txt" name: "OUT"')
+    write_step(directory / "two", config=labelled)
+    (directory / "two" / "labels.txt").write_text("cat\ndog\n")
+    repository.load("twice")
+    assert repository.get("twice").config.labels["C"] == ("cat", "dog")
+    (directory / "two" / "labels.txt").write_text("dog\ncat\n")
+    repository.load("two")
+    assert repository.get("twice").config.labels["C"] == ("dog", "cat")
 
 
 def test_an_ensemble_of_an_ensemble_whose_steps_fit_no_more(directory: Path, repository: ModelRepository) -> None:
@@ -93,7 +132,7 @@ def test_an_ensemble_of_an_ensemble_whose_steps_fit_no_more(directory: Path, rep
     repository.load("outer")
     write_step(directory / "two", DOUBLE, DOUBLE_CONFIG.replace("dims: [ 2 ]", "dims: [ 3 ]"))
     repository.load("two")
-    with pytest.raises(StepsMismatch, match=r"'outer' has no available versions: .*'twice' has .* inconsistent shape"):
+    with pytest.raises(ModelNotReady, match=r"'outer' has no available versions: .*'twice' has .* inconsistent shape"):
         repository.get("outer")
     repository.unload("two")
     with pytest.raises(ModelNotFound, match=r"'outer' has no available versions$"):

@@ -97,7 +97,7 @@ def test_a_broken_model_does_not_stop_the_others(
         refusal(repository, "broken") == "ModelNotFound: Request for unknown model: 'broken' has no available versions"
     )
     assert refusal(repository, "broken", 1) == (
-        "ModelNotReady: Request for unknown model: 'broken' version 1 is not at ready state"
+        "ModelUnloaded: Request for unknown model: 'broken' version 1 is not at ready state"
     )
     assert refusal(repository, "broken", 5) == (
         "ModelNotFound: Request for unknown model: 'broken' version 5 is not found"
@@ -190,6 +190,17 @@ def test_a_directory_that_cannot_be_read_is_passed_over(
     for _ in range(3):
         assert repository.names() == ["net"]
     assert caplog.messages == [f"{directory}/lost+found: passed over: Permission denied"]
+
+
+def test_a_name_that_is_no_text_is_passed_over(
+    directory: Path, repository: ModelRepository, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody could ask for it, and neither the index nor a metric could tell of it."""
+    caplog.set_level(logging.INFO)
+    (directory / os.fsdecode(b"mod\xe8le") / "1").mkdir(parents=True)
+    write_model(directory / "net", Constant(1))
+    assert repository.names() == ["net"]
+    assert caplog.messages[0].endswith("passed over: its name is not UTF-8")
 
 
 def test_a_request_cannot_write_lines_into_the_log(

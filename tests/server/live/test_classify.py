@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -104,6 +105,14 @@ async def test_the_answer_has_classes_and_times(server: Server) -> None:
             "batch_size": 5,
         },
     )
+
+
+async def test_what_is_no_number_is_told_as_none(server: Server) -> None:
+    """Browsers read no NaN, which a model may answer."""
+    result = classifier_pb2.ImageResult(classes=[classifier_pb2.Class(index=4, probability=math.nan)])
+    server.classifier.response = classifier_pb2.ClassifyResponse(model_name="net", model_version="1", results=[result])
+    _, answer = await server.post()
+    assert answer["classes"] == [{"index": 4, "label": "", "probability": None}]
 
 
 @pytest.mark.parametrize(

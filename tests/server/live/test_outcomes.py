@@ -1,14 +1,14 @@
 from __future__ import annotations
 
-from server.live.outcomes import _REASONS, OUTCOMES, by_outcome
-from server.rpc_metrics import REASONS
+from server.live.outcomes import OUTCOMES, REASONS, by_outcome
+from server.rpc_metrics import REASONS as COUNTED
 
 
 def test_each_reason_has_an_outcome() -> None:
     """Every reason that is counted, and no other, belongs to exactly one outcome, and only our failures to `failed`."""
-    outcomes = {reason: by_outcome(0, {reason: 1}) for reason in REASONS}
+    outcomes = {reason: by_outcome(0, {reason: 1}) for reason in COUNTED}
     assert all(sum(counted.values()) == 1 for counted in outcomes.values())
-    assert {reason for reasons in _REASONS.values() for reason in reasons} == set(REASONS)
+    assert {reason for reasons in REASONS.values() for reason in reasons} == set(COUNTED)
     assert {reason for reason, counted in outcomes.items() if counted["failed"]} == {"model", "internal"}
 
 

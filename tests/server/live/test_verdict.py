@@ -92,6 +92,27 @@ def test_overload_behind_an_ensemble_is_that_of_its_step() -> None:
     assert "the queue of step is full, 64 of 64 wait. Its only instance works" in finding.reason
 
 
+def test_a_full_decoder_is_not_blamed_on_a_queue() -> None:
+    """Where the model's queue has room, what is refused for fullness waited elsewhere."""
+    finding = first((model("net", waiting=0, capacity=64), counts(fast=300, REJECTED=100)), refused={"queue_full": 100})
+    assert finding.title == "Overloaded"
+    assert "wait to be decoded" in finding.reason
+
+
+@pytest.mark.parametrize(
+    ("refused", "told"),
+    [
+        ({"not_ready": 10, "invalid_image": 1}, "not_ready. They ask for what does not serve now."),
+        ({"unavailable": 10, "cancelled": 1}, "unavailable. This server cannot take them now."),
+    ],
+)
+def test_only_what_was_rejected_is_told_as_such(refused: dict[str, int], told: str) -> None:
+    """What callers sent or did themselves is no reason of a rejection."""
+    finding = first((model(), counts(fast=50)), refused=refused)
+    assert finding.title == "Rejecting"
+    assert finding.reason.endswith(f"are rejected: {told}")
+
+
 def test_deadlines_that_cannot_be_met_are_told() -> None:
     """Requests that come too late for their deadline are rejected, not failed."""
     finding = first((model(busy=2), counts(fast=50, REJECTED=50)), refused={"deadline": 50})

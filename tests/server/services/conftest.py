@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from server.model_config import ModelConfig
 
+_PLATFORM, _IN_PYTHON = 'platform: "pytorch_libtorch"', 'backend: "python"'
 _CONFIGS = {
     "img": """
         max_batch_size: 8
@@ -21,6 +22,11 @@ _CONFIGS = {
         """,
     "nobatch": """
         input [ { name: "INPUT__0" data_type: TYPE_UINT8 dims: [ 4, 4, 3 ] } ]
+        output [ { name: "OUTPUT__0" data_type: TYPE_FP32 dims: [ 5 ] } ]
+        """,
+    "texts": """
+        max_batch_size: 8
+        input [ { name: "TEXT" data_type: TYPE_STRING dims: [ -1 ] } ]
         output [ { name: "OUTPUT__0" data_type: TYPE_FP32 dims: [ 5 ] } ]
         """,
     "multi": """
@@ -40,7 +46,7 @@ def configs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ModelConfig]:
     def read(name: str, text: str) -> ModelConfig:
         directory: Path = tmp_path_factory.mktemp("repository") / name
         directory.mkdir()
-        (directory / "config.pbtxt").write_text('platform: "pytorch_libtorch"' + text)
+        (directory / "config.pbtxt").write_text((_IN_PYTHON if "TYPE_STRING" in text else _PLATFORM) + text)
         return model_config.read(directory)
 
     return {name: read(name, text) for name, text in _CONFIGS.items()}

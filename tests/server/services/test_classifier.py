@@ -15,6 +15,7 @@ from PIL import Image
 import imaging
 from proto import classifier_pb2
 from server.errors import DeadlineUnreachable, InvalidRequest, ModelNotFound, ModelNotReady, ServingError
+from server.load_error import LoadError
 from server.services import images
 from server.services.classifier import ClassifierServicer
 from server.services.delivery import Delivery
@@ -246,6 +247,18 @@ async def test_without_a_name_while_models_load(servicer: ClassifierServicer, re
         await servicer.Classify(_request(_RED), Call())
     repository.load("colours")
     assert (await servicer.Classify(_request(_RED), Call())).model_name == "colours"
+
+
+async def test_without_a_name_where_models_failed(
+    servicer: ClassifierServicer, repository: ModelRepository, tmp_path: Path
+) -> None:
+    """A server whose models did not load does not blame the caller, who may come again."""
+    repository.unload("colours")
+    (tmp_path / "colours" / "1" / "model.pt").write_bytes(b"no module")
+    with pytest.raises(LoadError):
+        repository.load("colours")
+    with pytest.raises(ModelNotReady, match="no model that classifies images is ready; failed: colours"):
+        await servicer.Classify(_request(_RED), Call())
 
 
 async def test_a_stream_goes_on_after_a_request_that_fails(servicer: ClassifierServicer) -> None:

@@ -28,7 +28,7 @@ class Door:
     """A classifier without models, and how it is asked."""
 
     def __init__(self, directory: Path, decoder: ImageDecoder) -> None:
-        self.intake = Intake()
+        self.intake = Intake(1000)
         self.metrics = RpcMetrics()
         account = Accounts(self.metrics.observe, RequestWatch(0, SlowRequests())).open("unary", "http", "classify")
         servicer = ClassifierServicer(open_repository(directory), Delivery(), decoder)
@@ -92,3 +92,13 @@ async def test_nobody_waits_longer_than_agreed(door: Door) -> None:
     code, text = await door.classify(asyncio.Event().wait, 0.01)
     assert (code, text) == (grpc.StatusCode.DEADLINE_EXCEEDED.value[0], "there was no answer in time")
     assert door.metrics.refused["deadline"] == 1
+
+
+async def test_images_count_for_the_memory_that_calls_may_hold(door: Door) -> None:
+    """Where others hold all of it, an image is refused as a message by gRPC is."""
+    with door.intake.holding(*[bytes(1000)] * 8):
+        assert await door.ask(images=[b"image"]) == (
+            grpc.StatusCode.UNAVAILABLE.value[0],
+            "there is too little memory for the message now",
+        )
+    assert door.metrics.refused["unavailable"] == 1

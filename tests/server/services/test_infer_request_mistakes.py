@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from server.errors import Unsupported
+from server.services import string_elements
 from tests.server.services.requests import infer, multi, output, read, refusal, tensor
 from tests.server.services.triton_texts import (
     BOTH,
@@ -255,3 +256,13 @@ def test_absurd_requests_get_a_short_answer(configs: dict[str, ModelConfig], req
     text = refusal(request_message, configs["img"])
     assert text.startswith(R7)
     assert len(text) < 600
+
+
+@pytest.mark.parametrize("shape", [[-1, 1], [0, 30_000]])
+def test_texts_of_no_row_are_not_looked_at(
+    configs: dict[str, ModelConfig], monkeypatch: pytest.MonkeyPatch, shape: list[int]
+) -> None:
+    """A request that cannot be is refused before millions of elements are counted."""
+    monkeypatch.setattr(string_elements, "split", None)
+    request = infer(tensor("TEXT", datatype="BYTES", shape=shape), raw=[bytes(120_000)])
+    assert refusal(request, configs["texts"]) == R7 + "inference request batch-size must be >= 1 for 'texts'"

@@ -18,7 +18,7 @@ from server.services.model_control import ModelControl
 from server.services.wire import parse_infer_message
 from tests.server.models import ROW, open_repository, write_model
 from tests.server.python_backend.steps import DOUBLE, write_step
-from tests.server.services.requests import infer, set_parameters, tensor
+from tests.server.services.requests import infer, output, set_parameters, tensor
 from tests.server.workshop import HANGING_SECONDS
 from tests.torchscript_models import Constant
 
@@ -310,4 +310,41 @@ async def test_many_texts_hold_up_nobody(
     response = await InferenceServicer(repository, Delivery(), "1", lambda: True, None).ModelInfer(message, Call())
     assert response.raw_output_contents == [b"\2\0\0\0aa" * count]
     assert [thread is not threading.current_thread() for thread in threads] == [beside] * 2
+    assert repository.close(HANGING_SECONDS)
+
+
+@pytest.mark.parametrize(("count", "beside"), [(3, False), (20_000, True)])
+async def test_many_scores_to_sort_hold_up_nobody(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    count: int,
+    beside: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    """The best class of many is found in a thread of its own, though it is one text."""
+    config = """
+        backend: "python"  instance_group [ { count: 1 } ]
+        input [ { name: "IN" data_type: TYPE_FP32 dims: [ -1 ] } ]
+        output [ { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] } ]
+    """
+    write_step(tmp_path / "double", config=config)
+    threads = []
+
+    def noting(*arguments: Any, build: Any = inference.build_infer_response) -> Any:
+        threads.append(threading.current_thread())
+        return build(*arguments)
+
+    monkeypatch.setattr(inference, "build_infer_response", noting)
+    repository = open_repository(tmp_path)
+    repository.load("double")
+    request = infer(
+        tensor("IN", datatype="FP32", shape=[count]),
+        raw=[np.arange(count, dtype=np.float32).clip(0, 50).tobytes()],
+        outputs=[output("OUT", {"classification": ("int64_param", 1)})],
+    )
+    request.model_name = "double"
+    message = parse_infer_message(request.SerializeToString())
+    response = await InferenceServicer(repository, Delivery(), "1", lambda: True, None).ModelInfer(message, Call())
+    best = min(count - 1, 50)
+    assert response.raw_output_contents[0][4:] == f"{2.0 * best:f}:{best}".encode()
+    assert [thread is not threading.current_thread() for thread in threads] == [beside]
     assert repository.close(HANGING_SECONDS)

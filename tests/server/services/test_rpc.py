@@ -218,6 +218,14 @@ async def test_messages_that_should_be_small_are_refused_where_they_are_not() ->
         assert await server.events("Classify") == {"started": 1, "RESOURCE_EXHAUSTED": 1, "too_large": 1}
 
 
+async def test_a_message_that_is_too_large_is_so_however_much_memory_there_is() -> None:
+    """Whoever is told that there is no room now would come again with the same message."""
+    async with _serving(Servicer(), 10) as server:
+        with server.intake.holding(*[bytes(10)] * 8):
+            code, _ = await _failure(server.channel.unary_unary(_CLASSIFY)(bytes(11)))
+    assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
 async def test_bytes_that_are_no_message_are_refused() -> None:
     """Damage is the caller's fault in every kind of call, and is counted."""
     async with _serving(Servicer()) as server:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from google.protobuf.internal import encoder
 from google.protobuf.message import DecodeError
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -178,6 +179,42 @@ def test_millions_of_fields_are_refused(
     with pytest.raises(InvalidRequest, match=r"^a request can have 4096 fields, but this has more$"):
         parse(field * 1_000_000)
     assert steps[0] < 5000
+
+
+def _input(content: bytes) -> bytes:
+    """An input with these fields, as it stands in a request."""
+    return b"\x2a" + _length(content) + content
+
+
+def _length(content: bytes) -> bytes:
+    return encoder._VarintBytes(len(content))
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        (_input(b"\x22\x00" * 1_000_000), "a request can have 4096 fields"),
+        (b"\x32\x02\x12\x00" + _input(b"\x22\x00" * 4095) + _input(b"\x22\x00" * 40_000), "can have 4096 fields"),
+        (_input(b"\x2a" + _length(b"\x42\x00" * 1_000_000) + b"\x42\x00" * 1_000_000), "can have 65536 strings"),
+        (_input(b"\x1a" + _length(b"\x01" * 2_000_000) + b"\x01" * 2_000_000), "can have 1048576 bytes besides its"),
+    ],
+    ids=["parameters", "parameters of several", "strings", "dimensions"],
+)
+def test_millions_of_parts_of_an_input_are_refused(message: bytes, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is small on the wire and large as objects is not made objects of."""
+    monkeypatch.setattr(wire, "service_pb2", None)  # nobody asks protobuf
+    with pytest.raises(InvalidRequest, match=text):
+        parse_infer_message(message)
+
+
+def test_large_typed_contents_are_read() -> None:
+    """Typed numbers are one field, however many, and images as typed strings are few: both are tensors."""
+    tensor = service_pb2.ModelInferRequest.InferInputTensor
+    for contents in ({"uint_contents": [7] * 2_000_000}, {"bytes_contents": [b"i" * 700_000] * 3}):
+        request = service_pb2.ModelInferRequest(
+            inputs=[tensor(name="x", contents=service_pb2.InferTensorContents(**contents))]
+        )
+        _check_against_protobuf(request.SerializeToString())
 
 
 @pytest.mark.parametrize("odd", [b"\x43\x44", b"\x02\x00"], ids=["group", "field 0"])
