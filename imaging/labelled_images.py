@@ -28,12 +28,14 @@ class LabelledImages:
         images: Each a file, or its content.
         labels: An index into `classes` for each image.
         classes: The names of the classes.
+        places: Where in its source each image is, counted from 0, if only some of them are here.
     """
 
     name: str
     images: Sequence[Path | bytes]
     labels: Sequence[int]
     classes: tuple[str, ...]
+    places: Sequence[int] | None = None
 
     def __post_init__(self) -> None:
         if len(self.images) != len(self.labels):
@@ -84,10 +86,14 @@ class LabelledImages:
         position = [classes.index(name) for name in self.classes]
         return replace(self, labels=[position[label] for label in self.labels], classes=classes)
 
+    def place(self, index: int) -> int:
+        """Return where in its source an image is."""
+        return index if self.places is None else self.places[index]
+
     def where(self, index: int) -> str:
         """Say which image this is: its file, or its place."""
         image = self.images[index]
-        return str(image) if isinstance(image, Path) else f"{self.name}, image {index}"
+        return str(image) if isinstance(image, Path) else f"{self.name}, image {self.place(index)}"
 
 
 def _read_folder(folder: Path) -> tuple[list[Path], list[int], tuple[str, ...]]:

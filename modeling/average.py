@@ -60,15 +60,7 @@ def average(options: Namespace) -> int:
 
 def _unmeasured(facts: ModelFacts) -> ModelFacts:
     """What a network is and how it sees images, without what was found out about its weights."""
-    return replace(
-        facts,
-        temperature=1.0,
-        accuracy=None,
-        accuracy_images=None,
-        calibration_error=None,
-        calibration_images=None,
-        recipe=None,
-    )
+    return replace(facts.unmeasured(), temperature=1.0, recipe=None)
 
 
 def _mean(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:

@@ -25,6 +25,8 @@ _FACTS_KEY = "coordserve"
 _WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "network", "net", "weights")
 _SHOWN = 3
 _COUNTER = "num_batches_tracked"  # of batches seen, which old files lack and nothing here reads
+# What tools leave among the weights: AveragedModel of torch.optim.swa_utils, and thop, which counts.
+_LEFT_BEHIND = ("n_averaged", "total_ops", "total_params")
 
 
 def as_stored(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -58,7 +60,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], ModelFacts | None]:
         raise InputError(f"cannot read {path} as safetensors ({error})") from None
     floats = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
     if _FACTS_KEY not in metadata:
-        return without_prefixes(floats), None
+        return _own_names(floats), None
     return floats, ModelFacts.from_json(metadata[_FACTS_KEY])
 
 
@@ -79,20 +81,28 @@ def load_state_file(path: Path) -> dict[str, Tensor]:
         content = content.pop(wrapper)  # one that holds itself comes to an end, too
     if not isinstance(content, dict) or not content or not all(_is_plain(value) for value in content.values()):
         raise InputError(f"{path} holds no state dict: names and tensors")
-    return without_prefixes({str(name): tensor for name, tensor in content.items()})
+    return _own_names({str(name): tensor for name, tensor in content.items()})
 
 
-def without_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Leave out what all names begin with: `module.` of DataParallel, the name that a wrapping module gives a network.
+def _own_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Leave out what tools left behind, and what all names begin with, such as `module.` of DataParallel.
 
     No network here is a single module at its top, so what all names share is none of its own.
     """
+    state = {name: tensor for name, tensor in state.items() if name.rpartition(".")[2] not in _LEFT_BEHIND}
     while state:
         first, _, _ = next(iter(state)).partition(".")
         if not all(name.startswith(f"{first}.") for name in state):
             break
         state = {name.removeprefix(f"{first}."): tensor for name, tensor in state.items()}
     return state
+
+
+def require_finite(state: Mapping[str, Tensor], source: str) -> None:
+    """Raise InputError, with what they are from, where weights have numbers that are not finite."""
+    for name, tensor in state.items():
+        if not tensor.isfinite().all():
+            raise InputError(f"{name} in {source} has numbers that are not finite")
 
 
 def shapes_of(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:

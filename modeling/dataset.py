@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -40,27 +41,41 @@ class DataSet(LabelledImages):
 
     def select(self, indices: Sequence[int]) -> DataSet:
         """Return the images of these indices."""
-        return replace(self, images=[self.images[i] for i in indices], labels=[self.labels[i] for i in indices])
+        return replace(
+            self,
+            images=[self.images[i] for i in indices],
+            labels=[self.labels[i] for i in indices],
+            places=[self.place(i) for i in indices],
+        )
 
-    def hold_out(self, share: float, seed: int) -> tuple[DataSet, DataSet]:
+    def hold_out(self, share: float, seed: int = 0) -> tuple[DataSet, DataSet]:
         """Split into images to train on and a share of each class, at least one image of it, to test with.
+
+        Each image has a rank of its own, whatever else there is, so that a run that goes on from another one with the
+        same share and seed tests with no image that was learned.
 
         Raises:
             InputError: A class has only one image, or the share is none, or leaves none to train on.
         """
         if not 0 < share < 1:
             raise InputError(f"the share to hold out must be above 0 and below 1, got {share}")
-        generator = np.random.default_rng(seed)
+        labels = np.asarray(self.labels)
         kept: list[int] = []
         held_out: list[int] = []
         for label, name in enumerate(self.classes):
-            indices = generator.permutation(np.flatnonzero(np.asarray(self.labels) == label)).tolist()
+            indices = sorted(np.flatnonzero(labels == label).tolist(), key=lambda index: self._rank(index, seed))
             count = max(1, round(share * len(indices)))
             if count >= len(indices):
                 raise InputError(f"cannot hold out {share} of the {len(indices)} images of {name!r} in {self.name}")
             held_out += indices[:count]
             kept += indices[count:]
         return self.select(sorted(kept)), self.select(sorted(held_out))
+
+    def _rank(self, index: int, seed: int) -> bytes:
+        """Say where an image stands among those to hold out: its path in the folder decides, or its packed content."""
+        image = self.images[index]
+        own = os.fsencode(os.path.relpath(image, self.name)) if isinstance(image, Path) else image
+        return hashlib.sha256(b"%d " % seed + own).digest()
 
     def decode(self, size: int, crop_fraction: float) -> tuple[Tensor, Tensor]:
         """Decode all images to the crops that a server would make of them.

@@ -1,4 +1,4 @@
-"""`python -m modeling.evaluate`: how often trained weights, or an exported module, are right on labelled images."""
+"""`python -m modeling.evaluate`: how often trained weights, or an exported model, are right on labelled images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from imaging.evaluation_report import as_object, as_text
 from modeling.command import InputError, Parser, positive, run
 from modeling.evaluation import evaluate
-from modeling.servable import InputForm, Servable
+from modeling.model_format import ModelFormat
+from modeling.onnx_model import load_onnx
+from modeling.servable import Servable
 from modeling.sources import CIFAR10, read_test_images
 from modeling.torchscript import is_torchscript, load_torchscript
 from modeling.weights import BUNDLED, load_weights, read_labels
@@ -23,8 +25,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from modeling.facts import ModelFacts
+    from modeling.servable import InputForm
 
 PROGRAM = "python -m modeling.evaluate"
+_ONNX_SUFFIX = Path(ModelFormat.ONNX.file_name).suffix
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,21 +57,32 @@ def _load(
     model: str, labels: tuple[str, ...] | None, size: int | None
 ) -> tuple[Callable[[Tensor], Tensor], ModelFacts]:
     """Return a function from decoded pixels to probabilities, and the facts of what is behind it."""
-    if not is_torchscript(Path(model)):
+    load_exported = _loader(Path(model))
+    if load_exported is None:
         network, facts = load_weights(model, labels, size)
         return Servable(network, facts), facts
     if labels is not None or size is not None:
-        raise InputError("--labels and --size are for weights; an exported module knows its own")
-    module, facts, form = load_torchscript(Path(model))
-    if form is InputForm.UINT8:
-        return module, facts
-    return lambda pixels: module(form.from_pixels(pixels)), facts
+        raise InputError("--labels and --size are for weights; an exported model knows its own")
+    exported, facts, form = load_exported(Path(model))
+    return lambda pixels: exported(form.from_pixels(pixels)), facts
+
+
+def _loader(path: Path) -> Callable[[Path], tuple[Callable[[Tensor], Tensor], ModelFacts, InputForm]] | None:
+    """Return what reads a file if it is an exported model, in either format."""
+    if is_torchscript(path):
+        return load_torchscript
+    return load_onnx if path.suffix == _ONNX_SUFFIX else None  # nothing in an ONNX file says that it is one
 
 
 def _parser() -> Parser:
     parser = Parser(PROGRAM, "Measure how often a model is right.")
     add = parser.add_argument
-    add("model", nargs="?", default=BUNDLED, help="an exported model.pt, a file of weights, bundled, or imagenet")
+    add(
+        "model",
+        nargs="?",
+        default=BUNDLED,
+        help="an exported model.pt or model.onnx, a file of weights, bundled, or imagenet",
+    )
     add("--data", default=CIFAR10, help="a folder of class folders, a packed .npz file, or cifar10")
     add("--labels", type=Path, help="file with one label a line, in place of the weights' own")
     add("--size", type=positive, help="height and width of the input in pixels (without: the weights' own)")

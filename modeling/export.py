@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from modeling.files import place
 from modeling.model_config import Serving, model_config, warm_sizes
 from modeling.model_format import ModelFormat
 from modeling.servable import InputForm, Precision, Servable
+from modeling.training_run import MODEL_FILE
 from modeling.weights import BUNDLED, IMAGENET, load_weights, read_labels
 from modeling.writers import WRITERS
 
@@ -115,12 +116,13 @@ def export(options: Namespace) -> int:
     """Export as the options say."""
     model_format = ModelFormat(options.format)
     made = fresh(options)
-    name = _default_name(made.name if made else options.weights, model_format)
-    destination = Destination(options.model_repository, name if options.name is None else options.name, options.version)
+    usual = made.name if made else _name_of(options.weights)
+    name = _beside(usual, model_format) if options.name is None else options.name
+    destination = Destination(options.model_repository, name, options.version)
     labels = read_labels(options.labels) if options.labels else None
     network, facts = made.build(labels) if made else load_weights(options.weights, labels)
     if options.size:
-        facts = replace(facts, size=options.size)
+        facts = facts.resized(options.size)
     ensemble = _ensemble_name(options, destination)
     form, precision = InputForm(options.input), Precision(options.precision)
     if (model_format, precision) == (ModelFormat.ONNX, Precision.BF16):
@@ -137,9 +139,16 @@ def export(options: Namespace) -> int:
     return 0
 
 
-def _default_name(weights: str, model_format: ModelFormat) -> str:
-    """Name a model after its weights; one in another format stands beside the one in TorchScript."""
-    name = DEFAULT_NAMES.get(weights, Path(weights).stem)
+def _name_of(weights: str) -> str:
+    """Name a model after its weights: their file, or, as every run's has the same name, the run's folder."""
+    path = Path(weights)
+    folder = path.parent.resolve().name
+    named_by_folder = path.stem == Path(MODEL_FILE).stem and _NAME.fullmatch(folder)
+    return DEFAULT_NAMES.get(weights) or (folder if named_by_folder else path.stem)
+
+
+def _beside(name: str, model_format: ModelFormat) -> str:
+    """Let a model in another format stand beside the one in TorchScript."""
     return name if model_format is ModelFormat.TORCHSCRIPT else f"{name}_{model_format}"
 
 

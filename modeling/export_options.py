@@ -33,8 +33,8 @@ def export_parser(program: str) -> Parser:
     )
     add(
         "--name",
-        help="the model's name (default: ca_mobilenetv2, ca_mobilenetv2_imagenet, NETWORK_ATTENTION, or the file's; as"
-        " ONNX with _onnx)",
+        help="the model's name (default: ca_mobilenetv2, ca_mobilenetv2_imagenet, NETWORK_ATTENTION[_WIDTH], or the"
+        " file's, of model.safetensors its folder's; as ONNX with _onnx)",
     )
     add("--model-repository", type=Path, default=Path("model_repository"), help="folder to write to")
     add("--input", choices=_values(InputForm), default="uint8", help="uint8 NHWC or float32 NCHW, 0 to 1")

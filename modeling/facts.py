@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from modeling.attention import ATTENTION
@@ -90,6 +90,18 @@ class ModelFacts:
     def build(self) -> nn.Module:
         """Build the network that these facts describe, with fresh weights."""
         return NETWORKS[self.network](len(self.classes), self.width, self.attention)
+
+    def resized(self, size: int) -> ModelFacts:
+        """Return the facts of the same network for images of another size, for which nothing was measured.
+
+        Raises:
+            InputError: The network cannot see images of that size.
+        """
+        return self if size == self.size else replace(self.unmeasured(), size=size)
+
+    def unmeasured(self) -> ModelFacts:
+        """Return the facts without what was measured."""
+        return replace(self, accuracy=None, accuracy_images=None, calibration_error=None, calibration_images=None)
 
     def to_json(self) -> str:
         """Write the facts as one JSON object."""

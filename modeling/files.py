@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,14 +14,28 @@ if TYPE_CHECKING:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path` to write to; put it in place at the end, or remove it after an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Give a temporary path beside `path` to write to; put it in place at the end.
+
+    After an error remove it, and those folders above it that were not there before.
+    """
+    absent = [folder for folder in path.parents if not folder.exists()]  # the innermost first
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    except BaseException:
+        _remove(temporary, absent)
+        raise
+
+
+def _remove(temporary: Path, folders: Sequence[Path]) -> None:
+    """Remove a file, and folders that are empty then; what cannot be removed hides no error that came before."""
+    with suppress(OSError):
+        temporary.unlink()
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def place(files: Sequence[tuple[Path, bytes]]) -> None:

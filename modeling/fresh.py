@@ -36,8 +36,9 @@ class Fresh:
 
     @property
     def name(self) -> str:
-        """What to call it."""
-        return f"{self.network}_{self.attention}"
+        """What to call it; one that is not of the usual width says so."""
+        width = "" if self.width == 1 else f"_{self.width:g}"
+        return f"{self.network}_{self.attention}{width}"
 
     def build(self, labels: tuple[str, ...] | None = None) -> tuple[nn.Module, ModelFacts]:
         """Build the network, and tell what is known about it; `labels` stand in place of ImageNet's."""

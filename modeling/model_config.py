@@ -4,7 +4,8 @@ How many instances? That depends on the machine, which a repository does not kno
 image, and served on others. So no count is written unless the caller gives one, and each server fills the machine in
 its own way: this project's with an instance of one thread for each core, Triton with one instance whose passes use all
 cores. Several instances of one thread get more through; whoever serves with Triton, and knows the machine, gives their
-number, and then each has one thread under both servers.
+number, and then each has one thread under both servers. Of an ONNX model Triton alone is the server, and would run two
+instances: there the one is written.
 
 Which batch sizes are run before the model is ready? This project's server chooses them itself; Triton knows none but
 those that are written: the first ones, which most batches have, and beyond them two to an octave.
@@ -71,6 +72,9 @@ parameters {{
 _NO_COUNT = """\
 # No count: each server knows how many cores it has.
 instance_group [ {{ kind: KIND_CPU }} ]"""
+_ONE = """\
+# Without a count Triton runs two of an ONNX model, and each takes all cores.
+instance_group [ {{ kind: KIND_CPU count: 1 }} ]"""
 _COUNT = """\
 # As many executions at a time, with one thread each.
 instance_group [ {{ kind: KIND_CPU count: {count} }} ]
@@ -132,7 +136,7 @@ def model_config(name: str, facts: ModelFacts, serving: Serving) -> str:
 
 def _instances(serving: Serving) -> str:
     if serving.instances is None:
-        return _NO_COUNT.format()
+        return (_ONE if serving.format is ModelFormat.ONNX else _NO_COUNT).format()
     return _COUNT.format(count=serving.instances, threads_parameter=serving.format.threads_parameter)
 
 

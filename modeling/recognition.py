@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from bisect import bisect_left
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _WIDTHS = range(500, 80_000)  # that are looked for, in ten-thousandths: fine enough to find the channels of any other
 _ROUND = (2500, 500, 100, 10, 1)  # of widths with the same channels, the roundest is named
+_THEIR_PROJECTION = "features.2.conv.6.weight"
 
 
 class Architecture(NamedTuple):
@@ -66,6 +68,21 @@ def recognise(path: Path, state: Mapping[str, Tensor]) -> Architecture:
             f"{path} fits none of {networks} with any attention; the nearest is {nearest}: {listed(problems)}"
         )
     return nearest
+
+
+def our_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the tensors of a MobileNetV2 of github.com/d-li14/mobilenetv2.pytorch; leave others as they are.
+
+    It has no place for attention before the projection, and nothing but a matrix as its classifier.
+    """
+    if not {_THEIR_PROJECTION, "classifier.weight"} <= state.keys():
+        return state
+    return {_our_name(name): tensor for name, tensor in state.items()}
+
+
+def _our_name(name: str) -> str:
+    name = re.sub(r"^(features\.\d+\.conv)\.([67])\.", lambda match: f"{match[1]}.{int(match[2]) + 1}.", name)
+    return re.sub(r"^classifier\.", "classifier.1.", name)
 
 
 @cache

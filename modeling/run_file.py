@@ -30,7 +30,9 @@ _FORMERLY = {
     "mixed_share": 0.5,
     "optimizer": "adamw",
     "jpeg_quality": 0,
+    "held_out": "by the seed",
 }
+SOURCES = ("weights", "teachers")  # settings that name files
 _UNKNOWN = ("classes", "data", "test_data", "teachers_weights")  # of older runs
 
 
@@ -41,11 +43,13 @@ class SavedRun(NamedTuple):
         path: The file that says so.
         state: The training's.
         measured: Whether the last whole epoch was measured.
+        sources: The files that it was started with, by their names then.
     """
 
     path: Path
     state: dict[str, Any]
     measured: bool
+    sources: dict[str, Any]
 
     def restore(self, training: Training) -> None:
         """Bring a fresh training to where the run stood.
@@ -70,6 +74,8 @@ def save_run(path: Path, training: Training, settings: dict[str, Any], *, measur
 def read_run(path: Path, settings: dict[str, Any]) -> SavedRun:
     """Read where a run stood that was started with these settings.
 
+    The weights that it began with are not read again, and teachers are known by what they are: their names may differ.
+
     Raises:
         InputError: The file cannot be read, or the run was started with other settings.
     """
@@ -83,11 +89,14 @@ def read_run(path: Path, settings: dict[str, Any]) -> SavedRun:
         raise InputError(f"cannot read {path} as a training run: it is damaged, or holds more than numbers") from None
     except Exception as error:  # noqa: BLE001 - the unpickler meets garbage with errors of any kind
         raise _unreadable(path, error) from None
-    differing = [name for name, value in settings.items() if stored.get(name) != value]
+    known = all("teachers_weights" in each for each in (run["settings"], settings))
+    may_differ = SOURCES if known else ("weights",)
+    differing = [name for name, value in settings.items() if name not in may_differ and stored.get(name) != value]
     if differing:
         changes = ", ".join(f"{name}: {stored.get(name)} then, {settings[name]} now" for name in differing)
         raise InputError(f"the run in {path} was started with other settings ({changes})")
-    return SavedRun(path, state, bool(run.get("measured", True)))
+    sources = {name: stored[name] for name in SOURCES if name in stored}
+    return SavedRun(path, state, bool(run.get("measured", True)), sources)
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:

@@ -36,7 +36,7 @@ def teach(options: Namespace) -> int:
     recipe = {"epochs": options.epochs, "precision": options.precision.value, "seed": options.seed}
     recipe |= {"method": "quick_training", "batch_size": BATCH_SIZE}
     facts = ModelFacts(training.classes, options.size, mean=MEAN, std=STD, recipe=recipe, **network)
-    settings = {**recipe, **network, "size": options.size, **data_settings(training, test)}
+    settings = {**recipe, **network, "size": options.size, **data_settings(options, training, test)}
     saved = read_saved_run(options.output, settings, resume=options.resume)
     trainer = QuickTrainer(
         facts,

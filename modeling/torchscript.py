@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -31,7 +32,9 @@ def save_torchscript(servable: Servable, facts: ModelFacts, path: Path) -> None:
         traced = torch.jit.trace(servable, example, check_trace=False)  # type: ignore[no-untyped-call]
         frozen = torch.jit.freeze(traced)
         extra = {_FACTS_FILE: facts.to_json(), _FORM_FILE: servable.form.value}
-        torch.jit.save(frozen, str(path), _extra_files=extra)
+        content = io.BytesIO()  # written to the disk itself, PyTorch would not say that it is full
+        torch.jit.save(frozen, content, _extra_files=extra)
+    path.write_bytes(content.getbuffer())
 
 
 def is_torchscript(path: Path) -> bool:

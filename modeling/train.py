@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from modeling.attention import ATTENTION
@@ -12,6 +12,7 @@ from modeling.distillation import Teachers
 from modeling.facts import ModelFacts
 from modeling.network import NETWORKS, require_size
 from modeling.recipe import Recipe
+from modeling.run_file import SOURCES
 from modeling.servable import Precision
 from modeling.training import Trainer
 from modeling.training_options import add_options, chosen_device, data_settings, read_data
@@ -36,29 +37,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def train(options: Namespace) -> int:
     """Train as the options say; leave the run, the model and its curve in the output folder."""
     refuse_to_overwrite(options.output, resume=options.resume)
-    recipe = Recipe(**{field.name: getattr(options, field.name) for field in fields(Recipe)})
+    recipe = _recipe(options)
     require_size(options.network, min(recipe.sizes))
     device = chosen_device(options)
     training, test = read_data(options)
     given = {name: getattr(options, name) for name in ("network", "width", "attention", "enlargement", "crop_fraction")}
-    facts = ModelFacts(
-        training.classes,
-        _served_size(recipe, options.enlargement),
-        **given,
-        recipe={**asdict(recipe), "weights": options.weights, "teachers": options.teachers},
-    )
+    served = ModelFacts(training.classes, _served_size(recipe, options.enlargement), **given)
     settings = {**asdict(recipe), **given, "weights": options.weights, "teachers": options.teachers}
-    settings |= data_settings(training, test)
-    if max(recipe.sizes) > facts.size:  # only such views differ from those of runs from before there was a choice
+    settings |= data_settings(options, training, test)
+    if max(recipe.sizes) > served.size:  # only such views differ from those of runs from before there was a choice
         settings["views"] = "as served"
     teachers = None
     if options.teachers:
-        teachers = Teachers(options.teachers, facts.classes, Precision(recipe.precision), device)
+        teachers = Teachers(options.teachers, served.classes, Precision(recipe.precision), device)
         settings["teachers_weights"] = teachers.fingerprint
     saved = read_saved_run(options.output, settings, resume=options.resume)
+    if saved:
+        settings |= saved.sources
+    facts = replace(served, recipe={name: settings[name] for name in (*asdict(recipe), *SOURCES)})
     start = _start(options.weights, facts) if options.weights and not saved else None
     trainer = Trainer(facts, *training.decode(facts.size, facts.crop_fraction), recipe, start, teachers, device)
     return TrainingRun(options.output, trainer, facts, settings, saved).carry_out(test, device)
+
+
+def _recipe(options: Namespace) -> Recipe:
+    """Return the recipe that is asked for.
+
+    Raises:
+        InputError: It cannot be, or says how to learn from teachers where there are none.
+    """
+    given = {field.name: value for field in fields(Recipe) if (value := getattr(options, field.name)) is not None}
+    for name in ("teacher_share", "teacher_temperature"):
+        if name in given and not options.teachers:
+            raise InputError(f"{_option(name)} is for --teachers FILE ...")
+    return Recipe(**given)
 
 
 def _start(source: str, facts: ModelFacts) -> dict[str, Tensor]:
@@ -100,11 +112,13 @@ def _parser() -> Parser:
 
 
 def _add_setting(parser: Parser, name: str, default: Any, *, help: str, choices: tuple[str, ...] | None) -> None:  # noqa: A002 - argparse's word
-    option = "--" + name.replace("_", "-")
-    if isinstance(default, tuple):
-        parser.add_argument(option, type=_sizes, default=",".join(map(str, default)), help=help)
-    else:
-        parser.add_argument(option, type=type(default), default=default, choices=choices, help=help)
+    """Add an option that is None unless it is given."""
+    kind, usual = (_sizes, ",".join(map(str, default))) if isinstance(default, tuple) else (type(default), default)
+    parser.add_argument(_option(name), type=kind, choices=choices, help=f"{help} (default: {usual})")
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from modeling.dataset import DataSet
 
 _AUTO, _CUDA = "auto", "cuda"
+_HELD_OUT_SHARE = 0.1
 
 
 def add_options(parser: Parser, output: str) -> None:
@@ -26,7 +27,10 @@ def add_options(parser: Parser, output: str) -> None:
     parser.add_argument("--data", default=CIFAR10, help=f"{sources}, or cifar10; held in memory at the served size")
     parser.add_argument("--test-data", type=Path, help=f"images to test with: {sources} (cifar10 has its own)")
     parser.add_argument(
-        "--held-out-share", type=float, default=0.1, help="... or, without them, this share of each class"
+        "--held-out-share",
+        type=float,
+        help="... or, without them, this share of each class, always the same images, whatever the seed"
+        f" (default: {_HELD_OUT_SHARE})",
     )
     parser.add_argument("--output", type=Path, default=Path(output), help="folder for the run and the model")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --output, given the same options")
@@ -49,11 +53,13 @@ def chosen_device(options: Namespace) -> torch.device:
 
 
 def read_data(options: Namespace) -> tuple[DataSet, DataSet]:
-    """Return the images to train on and those to test with; `options.seed` decides which are held out.
+    """Return the images to train on and those to test with.
 
     Raises:
         InputError: They cannot be had.
     """
+    if options.held_out_share is not None and not holds_out(options):
+        raise InputError("--held-out-share is for images of your own without --test-data: otherwise none are held out")
     if options.data == CIFAR10:
         training, test = read_cifar10()
     else:
@@ -62,12 +68,19 @@ def read_data(options: Namespace) -> tuple[DataSet, DataSet]:
         test = read_images(options.test_data).with_classes(training.classes)
     if len(training.classes) < 2:  # noqa: PLR2004 - one class needs no classifier
         raise InputError(f"{training.name} has fewer than two classes")
-    return (training, test) if test else training.hold_out(options.held_out_share, options.seed)
+    share = _HELD_OUT_SHARE if options.held_out_share is None else options.held_out_share
+    return (training, test) if test else training.hold_out(share)
 
 
-def data_settings(training: DataSet, test: DataSet) -> dict[str, Any]:
+def holds_out(options: Namespace) -> bool:
+    """Tell whether some of the images are held out to test with, because there are no others."""
+    return options.data != CIFAR10 and options.test_data is None
+
+
+def data_settings(options: Namespace, training: DataSet, test: DataSet) -> dict[str, Any]:
     """Return what a run must find again when it goes on: the same images and classes."""
     return {
+        **({"held_out": "each by itself"} if holds_out(options) else {}),  # which the seed decided in older runs
         "images": len(training.labels),
         "classes": list(training.classes),
         "data": training.fingerprint(),

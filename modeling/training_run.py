@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tqdm import tqdm
 
-from modeling.checkpoint import as_stored, load_strictly, save_checkpoint
+from modeling.checkpoint import as_stored, load_strictly, require_finite, save_checkpoint
 from modeling.command import INTERRUPTED, InputError
 from modeling.evaluation import measure_accuracy
 from modeling.files import replacing
@@ -165,11 +165,16 @@ class TrainingRun:
         _say(f"epoch {epoch}/{self._epochs}: top-1 {accuracy:.2%} of {len(labels)} images")
 
     def _save_model(self, pixels: Tensor, labels: Tensor) -> float:
-        """Save the weights with their accuracy, measured in the precision that is saved."""
+        """Save the weights with their accuracy, measured in the precision that is saved.
+
+        Raises:
+            InputError: They are not finite in that precision; what was saved before stays.
+        """
         facts = self._facts
-        state = {name: tensor.cpu() for name, tensor in self._training.result.state_dict().items()}
+        state = as_stored({name: tensor.cpu() for name, tensor in self._training.result.state_dict().items()})
+        require_finite(state, f"the network after step {self._training.step}")
         network = facts.build()
-        load_strictly(network, as_stored(state))
+        load_strictly(network, state)
         accuracy = measure_accuracy(Servable(network, facts).to(pixels.device), pixels, labels)
         measured = replace(facts, accuracy=accuracy, accuracy_images=len(labels))
         save_checkpoint(self._output / MODEL_FILE, state, measured)

@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modeling.checkpoint import SUFFIX, load_checkpoint, load_state_file, load_strictly
+from modeling.checkpoint import SUFFIX, load_checkpoint, load_state_file, load_strictly, require_finite
 from modeling.command import InputError
 from modeling.download import cache_directory, fetch, git_blob_id
 from modeling.facts import ModelFacts
-from modeling.recognition import recognise
+from modeling.recognition import our_names, recognise
 from modeling.torchscript import is_torchscript
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def load_weights(
     elif labels is not None:
         facts = replace(facts, classes=_as_many(labels, len(facts.classes), path))
     if size is not None:
-        facts = replace(facts, size=size)
+        facts = facts.resized(size)
     network = facts.build()
     load_strictly(network, state)
     return network, facts
@@ -117,10 +117,8 @@ def _read(path: Path) -> tuple[dict[str, Tensor], ModelFacts | None]:
     if is_torchscript(path):
         raise InputError(f"{path} is an exported module: give the weights that it was made of")
     state, facts = load_checkpoint(path) if path.suffix == SUFFIX else (load_state_file(path), None)
-    for name, tensor in state.items():
-        if not tensor.isfinite().all():
-            raise InputError(f"{name} in {path} has numbers that are not finite")
-    return state, facts
+    require_finite(state, str(path))
+    return (state if facts else our_names(state)), facts
 
 
 def _recognised_facts(path: Path, state: Mapping[str, Tensor], labels: tuple[str, ...] | None) -> ModelFacts:

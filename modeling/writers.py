@@ -27,7 +27,7 @@ def write_torchscript(servable: Servable, facts: ModelFacts, path: Path) -> Call
 def write_onnx(servable: Servable, facts: ModelFacts, path: Path) -> Callable[[Tensor], Tensor]:
     """Write ONNX and load it."""
     save_onnx(servable, facts, path)
-    return load_onnx(path)
+    return load_onnx(path)[0]
 
 
 WRITERS = {ModelFormat.TORCHSCRIPT: write_torchscript, ModelFormat.ONNX: write_onnx}

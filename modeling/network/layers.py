@@ -6,11 +6,19 @@ import math
 
 from torch import nn
 
+_DIVISOR, _FINE_DIVISOR = 8, 4  # of numbers of channels
+_FINE_WIDTH = 0.1
 
-def scale_channels(channels: float, divisor: int = 8) -> int:
+
+def scale_channels(channels: float, divisor: int = _DIVISOR) -> int:
     """Round a number of channels to a multiple of the divisor that is at least 90 % of it."""
     rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * channels else rounded
+
+
+def scale_mobile_channels(channels: int, width: float) -> int:
+    """Scale a number of channels as both mobile networks' authors do, whose narrowest one has finer steps."""
+    return scale_channels(channels * width, _FINE_DIVISOR if width == _FINE_WIDTH else _DIVISOR)
 
 
 def conv_bn(inputs: int, outputs: int, kernel_size: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from modeling.attention import ATTENTION
-from modeling.network.layers import conv_bn, initialise, scale_channels
+from modeling.network.layers import conv_bn, initialise, scale_mobile_channels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,15 +72,15 @@ class MobileNetV2(nn.Module):
 
     def __init__(self, classes: int = 1000, width: float = 1.0, attention: str = "ca") -> None:
         super().__init__()
-        channels = scale_channels(STEM_CHANNELS * width)
+        channels = scale_mobile_channels(STEM_CHANNELS, width)
         layers: list[nn.Module] = [nn.Sequential(*conv_bn(3, channels, 3, stride=2), nn.ReLU6(inplace=True))]
         for expansion, base_channels, repeats, first_stride in BLOCKS:
-            outputs = scale_channels(base_channels * width)
+            outputs = scale_mobile_channels(base_channels, width)
             for repeat in range(repeats):
                 stride = first_stride if repeat == 0 else 1
                 layers.append(InvertedResidual(channels, outputs, stride, expansion, ATTENTION[attention]))
                 channels = outputs
-        head = scale_channels(HEAD_CHANNELS * max(1.0, width))
+        head = scale_mobile_channels(HEAD_CHANNELS, max(1.0, width))
         self.features = nn.Sequential(*layers)
         self.conv = nn.Sequential(*conv_bn(channels, head, 1), nn.ReLU6(inplace=True))
         self.classifier = nn.Sequential(nn.Dropout(DROPOUT), nn.Linear(head, classes))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from modeling.attention import ATTENTION
 from modeling.attention.coordinate import CoordinateAttention
-from modeling.network.layers import conv_bn, initialise, scale_channels
+from modeling.network.layers import conv_bn, initialise, scale_channels, scale_mobile_channels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,10 +101,10 @@ class MobileNeXt(nn.Module):
 
     def __init__(self, classes: int = 1000, width: float = 1.0, attention: str = "ca") -> None:
         super().__init__()
-        channels = scale_channels(STEM_CHANNELS * width)
+        channels = scale_mobile_channels(STEM_CHANNELS, width)
         layers: list[nn.Module] = [nn.Sequential(*conv_bn(3, channels, 3, stride=2), nn.ReLU6(inplace=True))]
         for reduction, base_channels, repeats, first_stride in BLOCKS:
-            outputs = scale_channels(base_channels * (max(1.0, width) if base_channels == HEAD_CHANNELS else width))
+            outputs = scale_mobile_channels(base_channels, max(1.0, width) if base_channels == HEAD_CHANNELS else width)
             for repeat in range(repeats):
                 stride, whole = (first_stride if repeat == 0 else 1), repeats == 1
                 layers.append(

@@ -83,7 +83,7 @@ def packed_file(tmp_path: Path) -> Path:
 @pytest.fixture
 def facts() -> ModelFacts:
     """The facts of a tiny network that tells the colours apart."""
-    return ModelFacts(tuple(COLOURS), size=32, width=0.1, crop_fraction=0.875)
+    return ModelFacts(tuple(COLOURS), size=32, width=0.11, crop_fraction=0.875)
 
 
 @pytest.fixture

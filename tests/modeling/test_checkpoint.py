@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from modeling.checkpoint import as_stored, load_checkpoint, load_state_file, load_strictly, save_checkpoint
 from modeling.command import InputError
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
 
 def assert_same(left: dict[str, Tensor], right: dict[str, Tensor]) -> None:
@@ -69,6 +71,19 @@ def test_training_scripts_wrappings(tmp_path: Path, prefix: str, wrappers: list[
     torch.save(content, tmp_path / "weights.pth")
 
     assert_same(load_state_file(tmp_path / "weights.pth"), state)
+
+
+def test_what_tools_leave_behind(tmp_path: Path) -> None:
+    """Counts that tools keep among the weights are left out, and hide no prefix."""
+    network = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2))
+    averaged = AveragedModel(network).state_dict()
+    counts = {"total_ops": torch.zeros(1), "module.total_params": torch.zeros(1), "module.0.total_ops": torch.zeros(1)}
+    torch.save({**averaged, **counts}, tmp_path / "weights.pth")
+    save_file({**averaged, **counts}, tmp_path / "weights.safetensors")
+
+    assert "n_averaged" in averaged
+    assert_same(load_state_file(tmp_path / "weights.pth"), dict(network.state_dict()))
+    assert_same(load_checkpoint(tmp_path / "weights.safetensors")[0], dict(network.state_dict()))
 
 
 def test_a_wrapping_that_holds_itself(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,9 +12,6 @@ from imaging import decode_crop
 from modeling.command import InputError
 from modeling.dataset import DataSet
 from modeling.sources import read_images
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_decoded_as_served(coloured_folder: Path) -> None:
@@ -39,6 +36,14 @@ def test_unreadable_image(tmp_path: Path, coloured_folder: Path) -> None:
         DataSet("two", [good, b"text"], [0, 1], ("a", "b")).decode(8, 1.0)
 
 
+def test_unreadable_image_of_a_part() -> None:
+    """An image that cannot be read is named by its place in the whole file, also where a part of a part is read."""
+    images = DataSet("five", [b"0", b"1", b"2", b"3", b"4"], [0, 0, 0, 1, 1], ("a", "b"))
+
+    with pytest.raises(InputError, match="five, image 3: "):
+        images.select([1, 3, 4]).select([1, 2]).decode(8, 1.0)
+
+
 def test_hold_out(coloured_folder: Path) -> None:
     """Every image is either trained on or held out, a share of each class, and the seed decides which."""
     images = read_images(coloured_folder)
@@ -52,6 +57,21 @@ def test_hold_out(coloured_folder: Path) -> None:
         ]
     assert images.hold_out(0.25, seed=3) == (training, test)
     assert images.hold_out(0.25, seed=4) != (training, test)
+
+
+def test_held_out_whatever_else_there_is(coloured_folder: Path, packed_file: Path, tmp_path: Path) -> None:
+    """Which images of a class are held out is the same beside other classes, and wherever the images lie."""
+    for folder in coloured_folder.iterdir():
+        (tmp_path / folder.name).symlink_to(folder)
+    (tmp_path / "blue").rename(tmp_path / ".blue")
+    whole, part = (read_images(folder).hold_out(0.25)[1].images for folder in (coloured_folder, tmp_path))
+    assert [f"{path.parent.name}/{path.name}" for path in whole if isinstance(path, Path)][3:] == [
+        f"{path.parent.name}/{path.name}" for path in part if isinstance(path, Path)
+    ]
+
+    packed = read_images(packed_file)
+    later = packed.select([2, 3, 4, 5, 0, 1])
+    assert set(packed.hold_out(0.5)[1].images) == set(later.hold_out(0.5)[1].images)
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, -1.0, 0.99])

@@ -172,4 +172,4 @@ def test_another_size(
 
     assert abs(ece[1] - ece[2]) < abs(ece[0] - ece[2]) / 2
     assert main([module, *size, "--data", str(coloured_folder)]) == 2
-    assert "--labels and --size are for weights; an exported module knows its own\n" in capsys.readouterr().err
+    assert "--labels and --size are for weights; an exported model knows its own\n" in capsys.readouterr().err

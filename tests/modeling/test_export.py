@@ -13,13 +13,14 @@ import torch
 from modeling.checkpoint import save_checkpoint
 from modeling.command import InputError
 from modeling.comparison import ExportError
-from modeling.export import Destination, export_model, main
+from modeling.export import Destination, _name_of, export_model, main
 from modeling.model_config import Serving
 from modeling.servable import InputForm, Precision, Servable
 from modeling.torchscript import load_torchscript
 from modeling.weights import BUNDLED_FILE
 from server.check.check import check_repository
 from tests.modeling.commands import FRESH
+from tests.modeling.full_disk import files_of_at_most
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +37,11 @@ COMMITTED = Path(__file__).parents[2] / "model_repository"
 def tree(folder: Path) -> set[str]:
     """List all files below a folder, hidden ones included."""
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def everything(folder: Path) -> set[tuple[Path, bool]]:
+    """List what is below a folder, and whether it is a folder."""
+    return {(path, path.is_dir()) for path in folder.rglob("*")}
 
 
 @pytest.mark.parametrize("form", InputForm)
@@ -145,14 +151,15 @@ def test_command_exports_a_file(tmp_path: Path) -> None:
     """A file of weights is exported under its own name, at the size and with the labels that are asked for."""
     shutil.copy(BUNDLED_FILE, tmp_path / "mine.safetensors")
     (tmp_path / "labels.txt").write_text("".join(f"class {i}\n" for i in range(10)))
-    options = ["--labels", str(tmp_path / "labels.txt"), "--size", "32", "--max-batch-size", "2", "--version", "7"]
+    options = ["--labels", str(tmp_path / "labels.txt"), "--size", "40", "--max-batch-size", "2", "--version", "7"]
     options += ["--input", "float32", "--model-repository", str(tmp_path / "repository")]
 
     assert main(["--weights", str(tmp_path / "mine.safetensors"), *options]) == 0
 
     module, facts, form = load_torchscript(tmp_path / "repository/mine/7/model.pt")
-    assert (facts.size, facts.classes[9], form) == (32, "class 9", InputForm.FLOAT32)
-    assert module(torch.zeros(1, 3, 32, 32)).sum().item() == pytest.approx(1)
+    assert (facts.size, facts.classes[9], form) == (40, "class 9", InputForm.FLOAT32)
+    assert facts.accuracy is None  # which was measured at another size
+    assert module(torch.zeros(1, 3, 40, 40)).sum().item() == pytest.approx(1)
 
 
 @pytest.mark.parametrize(
@@ -200,16 +207,28 @@ def test_wrong_ensembles_leave_nothing(
 def test_one_file_that_cannot_be_written_leaves_none(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], taken: str
 ) -> None:
-    """Where a folder stands in the place of a file, or the other way round, nothing at all is written."""
+    """Where a folder stands in the place of a file, or the other way round, the repository stays as it was."""
     path = tmp_path / taken
     path.parent.mkdir(parents=True)
     (Path.touch if path.name == "1" else Path.mkdir)(path)
+    before = everything(tmp_path)
 
     options = ["--name", "tiny", "--ensemble", "classify_tiny", "--model-repository", str(tmp_path)]
     assert main([*FRESH, *options]) == 2
 
     assert taken in capsys.readouterr().err
-    assert [file for file in tmp_path.rglob("*") if file.is_file() and file != path] == []
+    assert everything(tmp_path) == before
+
+
+def test_full_disk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where a module does not fit on the disk, the command ends in one line, and nothing is written."""
+    with files_of_at_most(1000):
+        assert main([*FRESH, "--model-repository", str(tmp_path / "repository")]) == 2
+
+    error = capsys.readouterr().err
+    assert "File too large" in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "repository").exists()
 
 
 @pytest.mark.parametrize(
@@ -237,6 +256,21 @@ def test_command_reports_a_failed_check(
 
     assert "nothing was written" in capsys.readouterr().err
     assert not (tmp_path / "repository").exists()
+
+
+@pytest.mark.parametrize(
+    ("weights", "name"),
+    [
+        ("runs/cats/model.safetensors", "cats"),
+        ("runs/ships/../dogs/model.safetensors", "dogs"),
+        ("runs/cats/best.safetensors", "best"),
+        ("a cat/model.safetensors", "model"),
+        ("/model.safetensors", "model"),
+    ],
+)
+def test_default_names(weights: str, name: str) -> None:
+    """A model is called like its file, or like its run's folder, for all runs' files have the same name."""
+    assert _name_of(weights) == name
 
 
 def test_destination_names() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -54,6 +55,15 @@ def test_bundled_names() -> None:
 
     assert facts is not None
     assert facts.build().state_dict().keys() == state.keys()
+
+
+def test_another_size() -> None:
+    """What was measured at one size is not said of another; all else is."""
+    known = ModelFacts(("a", "b"), 32, temperature=1.5, recipe={"epochs": 2})
+    measured = replace(known, accuracy=0.9, accuracy_images=10, calibration_error=0.1, calibration_images=5)
+
+    assert measured.resized(32) == measured
+    assert measured.resized(48) == replace(known, size=48)
 
 
 @pytest.mark.parametrize("width", [0.0, -1.0, 10.1, 1e300, float("inf"), math.nan])

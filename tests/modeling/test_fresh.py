@@ -25,7 +25,7 @@ def test_command_exports_fresh_weights(tmp_path: Path) -> None:
     """A network without trained weights is exported as it is described, for ImageNet's classes."""
     assert main([*FRESH, "--model-repository", str(tmp_path)]) == 0
 
-    module, facts, _ = load_torchscript(tmp_path / "mobilenetv2_se/1/model.pt")
+    module, facts, _ = load_torchscript(tmp_path / "mobilenetv2_se_0.1/1/model.pt")
     assert (facts.network, facts.attention, facts.width, facts.size) == ("mobilenetv2", "se", 0.1, 32)
     assert (len(facts.classes), facts.classes[0]) == (1000, "tench")
     assert module(torch.zeros(1, 32, 32, 3, dtype=torch.uint8)).shape == (1, 1000)
@@ -53,4 +53,4 @@ def test_fresh_weights_take_any_labels(tmp_path: Path) -> None:
 
     assert main([*FRESH, *options]) == 0
 
-    assert load_torchscript(tmp_path / "mobilenetv2_se/1/model.pt")[1].classes == ("cat", "dog")
+    assert load_torchscript(tmp_path / "mobilenetv2_se_0.1/1/model.pt")[1].classes == ("cat", "dog")

@@ -9,7 +9,8 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 from modeling.export import Destination, export_model
-from modeling.model_config import Serving, warm_sizes
+from modeling.model_config import Serving, model_config, warm_sizes
+from modeling.model_format import ModelFormat
 from modeling.servable import InputForm
 
 if TYPE_CHECKING:
@@ -59,6 +60,14 @@ def test_instances_have_a_thread_each(tmp_path: Path, facts: ModelFacts, trained
     config = text_format.Parse((tmp_path / "tiny" / "config.pbtxt").read_text(), model_config_pb2.ModelConfig())
     assert [group.count for group in config.instance_group] == [6]
     assert config.parameters["INTRA_OP_THREAD_COUNT"].string_value == "1"
+
+
+def test_onnx_has_one_instance(facts: ModelFacts) -> None:
+    """Where nobody says how many instances an ONNX model has, Triton runs one on all cores."""
+    text = model_config("tiny", facts, Serving(format=ModelFormat.ONNX))
+    config = text_format.Parse(text, model_config_pb2.ModelConfig())
+    assert [group.count for group in config.instance_group] == [1]
+    assert "intra_op_thread_count" not in config.parameters
 
 
 def test_few_sizes_are_warmed_up() -> None:

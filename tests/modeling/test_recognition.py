@@ -33,10 +33,11 @@ def test_every_network_with_every_attention(network: str, attention: str) -> Non
     assert recognise(FILE, state_of(architecture)) == expected
 
 
+@pytest.mark.parametrize("network", ["mobilenetv2", "mobilenext"])
 @pytest.mark.parametrize("width", [0.1, 0.35, 0.75, 1.4])
-def test_usual_widths(width: float) -> None:
+def test_usual_widths(network: str, width: float) -> None:
     """The widths that papers use are found exactly."""
-    architecture = Architecture("mobilenetv2", "ca", width, 1000)
+    architecture = Architecture(network, "ca", width, 1000)
 
     assert recognise(FILE, state_of(architecture)) == architecture
 

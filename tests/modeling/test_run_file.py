@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +11,7 @@ from modeling.command import InputError
 from modeling.run_file import read_run, save_run
 from modeling.training import Trainer
 from tests.modeling.commands import RECIPE
+from tests.modeling.full_disk import files_of_at_most
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,6 +46,8 @@ def test_older_runs(facts: ModelFacts, colours: tuple[Tensor, Tensor], tmp_path:
         read_run(tmp_path / "run.pth", {"seed": 0, "network": "mobilenetv2", "enlargement": 3})
     with pytest.raises(InputError, match=r"other settings \(views: as enlarged then, as served now\)"):
         read_run(tmp_path / "run.pth", {"seed": 0, "views": "as served"})
+    with pytest.raises(InputError, match=r"other settings \(held_out: by the seed then, each by itself now\)"):
+        read_run(tmp_path / "run.pth", {"seed": 0, "held_out": "each by itself"})
 
 
 def test_no_run(facts: ModelFacts, colours: tuple[Tensor, Tensor], tmp_path: Path) -> None:
@@ -72,15 +73,8 @@ def test_full_disk(facts: ModelFacts, colours: tuple[Tensor, Tensor], tmp_path: 
     path = tmp_path / "run.pth"
     save_run(path, trainer, {}, measured=True)
     before = path.read_bytes()
-    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # which would end the process
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limit[1]))
-        with pytest.raises(OSError, match="too large"):
-            save_run(path, trainer, {}, measured=False)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
-        signal.signal(signal.SIGXFSZ, handler)
+    with files_of_at_most(len(before) // 2), pytest.raises(OSError, match="too large"):
+        save_run(path, trainer, {}, measured=False)
 
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]

@@ -41,7 +41,7 @@ def test_train_evaluate_export(coloured_folder: Path, tmp_path: Path, capsys: py
         repository = tmp_path / form
         assert export(["--weights", str(model), "--model-repository", str(repository), "--input", form]) == 0
         capsys.readouterr()
-        assert evaluate([str(repository / "model" / "1" / "model.pt"), *data]) == 0
+        assert evaluate([str(repository / "run" / "1" / "model.pt"), *data]) == 0
         assert capsys.readouterr().out.splitlines()[2:4] == accuracy
 
 
@@ -63,7 +63,7 @@ def test_enlargement(coloured_folder: Path, tmp_path: Path, capsys: pytest.Captu
     assert (facts.size, facts.enlargement) == (16, 2)
     assert export(["--weights", str(model), "--model-repository", str(tmp_path / "repository")]) == 0
     assert "3 classes, 16x16" in capsys.readouterr().out
-    assert "dims: [ 16, 16, 3 ]" in (tmp_path / "repository" / "model" / "config.pbtxt").read_text()
+    assert "dims: [ 16, 16, 3 ]" in (tmp_path / "repository" / "run" / "config.pbtxt").read_text()
     other = options(coloured_folder, tmp_path / "run", *larger[:-1], "1", "--resume")
     assert main(other) == 2
     assert "enlargement: 2 then, 1 now" in capsys.readouterr().err
@@ -133,7 +133,10 @@ def test_start_from_weights(coloured_folder: Path, packed_file: Path, tmp_path: 
 
 
 def test_teachers(coloured_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A network learns from others that were trained, its file says from which, and it goes on with the same only."""
+    """A network learns from others that were trained, its file says from which, and it goes on with the same only.
+
+    They are the same under whatever name.
+    """
     teacher, student = tmp_path / "teacher", tmp_path / "student"
     assert main(options(coloured_folder, teacher, "--epochs", "1", "--network", "airbench", "--attention", "none")) == 0
 
@@ -146,6 +149,9 @@ def test_teachers(coloured_folder: Path, tmp_path: Path, capsys: pytest.CaptureF
     capsys.readouterr()
     assert main(options(coloured_folder, student, "--epochs", "1", "--resume")) == 2
     assert "other settings (teachers: " in capsys.readouterr().err
+    moved = ["--teachers", str(shutil.copy(teacher / "model.safetensors", tmp_path / "moved.safetensors"))]
+    assert main(options(coloured_folder, student, "--epochs", "1", *moved, "--resume")) == 2
+    assert "is finished" in capsys.readouterr().err
     shutil.copy(student / "model.safetensors", teacher)
     shutil.copy(student / "model.json", teacher)
     assert main(options(coloured_folder, student, "--epochs", "1", *taught, "--resume")) == 2
@@ -182,8 +188,11 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
         (["--average-decay", "1"], "average_decay must be in [0, 1), got 1.0"),
         (["--network", "airbench", "--sizes", "8,32"], "airbench must see at least 9 pixels a side"),
         (["--sizes", "24,32", "--enlargement", "3"], "the last size, 32, is not a multiple of the enlargement, 3"),
-        (["--teacher-share", "1.1"], "teacher_share must be in [0, 1], got 1.1"),
-        (["--teacher-temperature", "0"], "teacher_temperature must be positive and finite, got 0.0"),
+        (["--teachers", "a", "--teacher-share", "1.1"], "teacher_share must be in [0, 1], got 1.1"),
+        (["--teachers", "a", "--teacher-temperature", "0"], "teacher_temperature must be positive and finite, got 0.0"),
+        (["--teacher-share", "0.9"], "--teacher-share is for --teachers FILE"),
+        (["--teacher-temperature", "4"], "--teacher-temperature is for --teachers FILE"),
+        (["--held-out-share", "0.1", "--test-data", "a"], "--held-out-share is for images of your own without"),
         (["--teachers", "bundled"], "the teacher bundled knows other classes (airplane, "),
         (["--teachers", "absent"], "absent does not exist: give a file of weights"),
         (["--resume"], "no run to resume"),

@@ -13,6 +13,7 @@ import pytest
 import torch
 from tqdm import tqdm
 
+from modeling.checkpoint import load_checkpoint
 from modeling.command import INTERRUPTED
 from modeling.run_file import save_run
 from modeling.train import main
@@ -21,6 +22,11 @@ from tests.modeling.commands import options
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+def stop(_: Trainer) -> float:
+    """Be killed in the first step."""
+    raise KeyboardInterrupt
 
 
 def test_interrupted_command(coloured_folder: Path, tmp_path: Path) -> None:
@@ -130,14 +136,21 @@ def test_foreign_curve(
 
 
 def test_resumed_without_its_start(coloured_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A run that began with other weights goes on without them: its own are in its folder."""
+    """A run that began with other weights goes on without them, for its own are in its folder, and still names them."""
     assert main(options(coloured_folder, tmp_path / "first", "--epochs", "1")) == 0
     weights = (tmp_path / "first" / "model.safetensors").rename(tmp_path / "start.safetensors")
-    again = [*options(coloured_folder, tmp_path / "again", "--epochs", "1"), "--weights", str(weights)]
-    assert main(again) == 0
+    again = options(coloured_folder, tmp_path / "again", "--epochs", "1")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "train_step", stop)
+        assert main([*again, "--weights", str(weights)]) == INTERRUPTED
     weights.unlink()
 
-    assert main([*again, "--resume"]) == 2
+    assert main([*again, "--resume"]) == 0
+    _, facts = load_checkpoint(tmp_path / "again" / "model.safetensors")
+    assert facts is not None
+    assert facts.recipe is not None
+    assert facts.recipe["weights"] == str(weights)
+    assert main([*again, "--weights", "another", "--resume"]) == 2
     assert "is finished" in capsys.readouterr().err
 
 
@@ -159,6 +172,28 @@ def test_diverged_run(coloured_folder: Path, tmp_path: Path, capsys: pytest.Capt
     assert main(options(coloured_folder, tmp_path, "--epochs", "9", "--learning-rate", "1e30", "--warm-up", "0")) == 2
     assert "the loss is not finite at step" in capsys.readouterr().err
     assert torch.load(tmp_path / "run.pth")["trainer"]["step"] == 0
+
+
+def test_weights_that_cannot_be_stored(
+    coloured_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Weights that are too large for their file, after the last step of an epoch, do not replace those before."""
+    train_step = Trainer.train_step
+
+    def growing_step(trainer: Trainer) -> float:
+        loss = train_step(trainer)
+        if trainer.step == 2 * trainer.steps_per_epoch:
+            next(trainer.result.parameters()).data.fill_(1e5)
+        return loss
+
+    monkeypatch.setattr(Trainer, "train_step", growing_step)
+    assert main(options(coloured_folder, tmp_path, "--epochs", "2")) == 2
+
+    message = "features.0.0.weight in the network after step 8 has numbers that are not finite"
+    assert message in capsys.readouterr().err
+    state, _ = load_checkpoint(tmp_path / "model.safetensors")
+    assert all(tensor.isfinite().all() for tensor in state.values())
+    assert len((tmp_path / "curve.csv").read_text().splitlines()) == 2
 
 
 def test_renamed_classes(coloured_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,12 @@ def test_labels_replace_the_known_ones(tmp_path: Path, facts: ModelFacts) -> Non
         load_weights(str(tmp_path / "model.safetensors"), ("a", "b"))
 
 
+def test_another_size() -> None:
+    """Weights at another size than their own do not come with the accuracy that they have at their own."""
+    assert load_weights("bundled")[1].accuracy is not None
+    assert load_weights("bundled", size=40)[1].accuracy is None
+
+
 def test_authors_logits(tmp_path: Path) -> None:
     """A file with random weights under the authors' names gives the logits of their network."""
     state = authors_network.random_state(classes=10, seed=0)
@@ -95,6 +102,24 @@ def test_own_weights(tmp_path: Path, suffix: str, network: str, width: float, at
     loaded, facts = load_weights(str(path), ("a", "b", "c"))
 
     assert facts == described
+    images = torch.randn(1, 3, 32, 32)
+    with torch.inference_mode():
+        assert torch.equal(loaded.eval()(images), original(images))
+
+
+def test_weights_without_a_place_for_attention(tmp_path: Path) -> None:
+    """The plain MobileNetV2 from which the authors' code comes is read, though it counts and names layers otherwise."""
+    original = MobileNetV2(3, 0.5, "none").eval()
+    theirs = {}
+    for name, tensor in original.state_dict().items():
+        block = re.sub(r"^(features\.\d+\.conv)\.(7|8)\.", lambda match: f"{match[1]}.{int(match[2]) - 1}.", name)
+        theirs[block.replace("classifier.1.", "classifier.")] = tensor
+    torch.save(theirs, tmp_path / "mobilenetv2.pth")
+
+    loaded, facts = load_weights(str(tmp_path / "mobilenetv2.pth"), ("a", "b", "c"))
+
+    assert "features.2.conv.6.weight" in theirs
+    assert (facts.network, facts.width, facts.attention) == ("mobilenetv2", 0.5, "none")
     images = torch.randn(1, 3, 32, 32)
     with torch.inference_mode():
         assert torch.equal(loaded.eval()(images), original(images))

@@ -41,7 +41,7 @@ def describe(attention: str, settings: Settings) -> Member:
 
 def model_name(attention: str, settings: Settings) -> str:
     """What a member is called when it is served."""
-    return Fresh(network=settings.network, attention=attention).name
+    return Fresh(settings.network, settings.width, attention).name
 
 
 def export(attention: str, settings: Settings, repository: Path) -> None:
