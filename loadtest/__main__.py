@@ -14,6 +14,7 @@ from loadtest import (
     run_command,
     search_command,
 )
+from loadtest.termination import exit_on_sigterm
 
 
 def main() -> int:
@@ -27,6 +28,7 @@ def main() -> int:
     compare_servers_command.add_parser(commands)
     calibrate_command.add_parser(commands)
     arguments = parser.parse_args()
+    exit_on_sigterm()
     try:
         status: int = arguments.execute(arguments)
     except KeyboardInterrupt:  # before anything is measured; later on, what was is still told

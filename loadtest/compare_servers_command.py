@@ -91,8 +91,9 @@ def _shares(arguments: argparse.Namespace, repository: Path) -> tuple[float, ...
     peaks: list[float] = []
 
     def peak(session: Session, plan: Plan) -> Findings:
-        peaks.append(find_peak(session, plan))
-        return {"peak_rate": peaks[-1]}
+        found = find_peak(session, plan)
+        peaks.append(found.rate)
+        return found.findings
 
     for name in COMMANDS:
         print(f"\npeak of {name}", flush=True)

@@ -50,8 +50,8 @@ def conduct(arguments: argparse.Namespace, scenario: Scenario, make_plan: Callab
             results.check_writable(arguments.output)
         prepared = prepare(arguments, scenario)
         calibration = None if arguments.no_calibration else calibrate(prepared.workload, prepared.options)
-        if calibration:
-            _check_rate(plan.rate, calibration)
+        if calibration and plan.rate is not None:
+            _check_rate(scenario.most_of_rate * plan.rate, calibration)
         summary, runs = _run(arguments, scenario, plan, prepared, calibration)
         try:
             if arguments.output:
@@ -66,8 +66,8 @@ def conduct(arguments: argparse.Namespace, scenario: Scenario, make_plan: Callab
     return EXIT_CODES[summary["verdict"]]
 
 
-def _check_rate(rate: float | None, calibration: Calibration) -> None:
-    if rate is not None and rate > calibration.most_rate:
+def _check_rate(rate: float, calibration: Calibration) -> None:
+    if rate > calibration.most_rate:
         raise ValueError(
             f"this client can send {calibration.ceiling_rate:.0f} requests a second here and reports on half of that, "
             f"not on {rate:g}; more --processes may carry more"

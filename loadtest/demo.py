@@ -16,6 +16,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from loadtest.server_process import COMMANDS, listening
+from loadtest.termination import exit_on_sigterm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +35,7 @@ _READY_SECONDS = 120.0
 def main() -> int:
     """Run everything against a server of its own; the exit status is 0 when all of it worked."""
     options = _parser().parse_args()
+    exit_on_sigterm()
     repository = options.repository
     model = ("--model", options.model) if options.model else ()
     with tempfile.TemporaryDirectory() as directory, _server(repository) as address:

@@ -15,7 +15,7 @@ class Conditions:
     """What the client's machine did during a run.
 
     Attributes:
-        client_cpu: CPU time of the busiest sender process over the run's time: 1.0 is a whole core.
+        client_cpu: CPU time of the busiest sender process over the time in which it sent: 1.0 is a whole core.
         steal: Share of the machine's CPU time that its host gave to others; 0 where it is unknown, None where nobody
             looked.
         clock_drift: By how much the wall clock went otherwise than the steady one, relative to the run's time; None

@@ -29,11 +29,15 @@ Findings: TypeAlias = dict[str, Any]
 """A scenario's own numbers; "verdict" is a `Verdict` in place of that of its runs, "misses" are further reasons."""
 
 _SWEEP = (1, 2, 4, 8, 16, 32)
-_OFFLINE_CALLERS_PER_BATCH = 2
-_MOST_OFFLINE_CALLERS = 64  # more only wait longer, and past their deadlines where batches could be huge
+_CALLERS_PER_BATCH = 2
+_MOST_CALLERS_AT_FIRST = 64  # more only wait longer, and past their deadlines where batches could be huge
+_GROWTH = 1.05  # of the rate, with twice the callers: with less, the server has enough to do
+_LOOK_SECONDS = 3.0
 _OVERLOAD = 1.5
 PEAK_SECONDS = 10.0
-"""For how long `find_peak` lets callers wait for answers."""
+"""For how long `find_peak` counts answers, once there are enough callers."""
+LEAST_SECONDS_TO_PEAK = 2 * _LOOK_SECONDS + PEAK_SECONDS
+"""What `find_peak` takes where the first callers are enough."""
 PEAK_SHARES = (0.25, 0.5, 0.75, 0.9)
 """Rates at which servers are looked at, as shares of their peak."""
 
@@ -71,6 +75,7 @@ class Scenario:
         batch_sizes: Images in a request where the user names none.
         bad_share: The share of requests that are bad input.
         compare_every: Of how many answers one is held against the answer at rest.
+        most_of_rate: The highest rate that it offers, relative to the one that the user names.
         several: Whether it has several runs that count, so that one that is interrupted says too little.
     """
 
@@ -81,7 +86,26 @@ class Scenario:
     batch_sizes: tuple[int, ...] = (1,)
     bad_share: float = 0.0
     compare_every: int = 0
+    most_of_rate: float = 1.0
     several: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """What a server answers at most.
+
+    Attributes:
+        rate: Requests a second.
+        callers: That waited for them.
+    """
+
+    rate: float
+    callers: int
+
+    @property
+    def findings(self) -> Findings:
+        """It as numbers of a scenario."""
+        return {"peak_rate": self.rate, "peak_callers": self.callers}
 
 
 def _scheduled(name: str) -> Callable[[Session, Plan], Findings]:
@@ -126,7 +150,7 @@ def _single(session: Session, plan: Plan) -> Findings:
 
 def _offline(session: Session, plan: Plan) -> Findings:
     _warm_up_closed(session)
-    run = session.closed_loop(_offline_callers(session), plan.seconds, label="offline")
+    run = session.closed_loop(_enough_callers(session, plan), plan.seconds, label="offline")
     return {"images_per_second": _images_per_second(run)}
 
 
@@ -140,12 +164,12 @@ def _sweep(session: Session, plan: Plan) -> Findings:
 
 
 def _server(session: Session, plan: Plan) -> Findings:
-    peak = find_peak(session, plan)
+    full, name, found = _full_rate(session, plan)
     for share in PEAK_SHARES:
-        rate = share * peak
+        rate = share * full
         due = schedule.poisson(rate, plan.seconds, plan.seed)
-        session.open_loop(due, plan.seconds, label=f"{share:.0%} of the peak", rate=rate, seed=plan.seed)
-    return {"peak_rate": peak}
+        session.open_loop(due, plan.seconds, label=f"{share:.0%} of {name}", rate=rate, seed=plan.seed)
+    return found
 
 
 def _burst(session: Session, plan: Plan) -> Findings:
@@ -158,11 +182,20 @@ def _burst(session: Session, plan: Plan) -> Findings:
 
 
 def _overload(session: Session, plan: Plan) -> Findings:
-    peak = find_peak(session, plan)
-    rate = _OVERLOAD * peak
+    full, name, found = _full_rate(session, plan)
+    rate = _OVERLOAD * full
     due = schedule.poisson(rate, plan.seconds, plan.seed)
-    run = session.open_loop(due, plan.seconds, label=f"{_OVERLOAD:g} times the peak", rate=rate, seed=plan.seed)
-    return {"peak_rate": peak, **recovery.rejections(run, session.deadline_seconds)}
+    run = session.open_loop(due, plan.seconds, label=f"{_OVERLOAD:g} times {name}", rate=rate, seed=plan.seed)
+    return {**found, **recovery.rejections(run, session.deadline_seconds)}
+
+
+def _full_rate(session: Session, plan: Plan) -> tuple[float, str, Findings]:
+    """The rate that others are told by, what it is, and what was found out about it: nothing if the user gave it."""
+    if plan.rate is not None:
+        session.warm_up(plan.rate / 2)
+        return plan.rate, "the given rate", {}
+    peak = find_peak(session, plan)
+    return peak.rate, "the peak", peak.findings
 
 
 def _soak(session: Session, plan: Plan) -> Findings:
@@ -200,26 +233,41 @@ def _warm_up_closed(session: Session) -> None:
     session.discard(lambda: session.closed_loop(1, 2.0, label="warm-up"))
 
 
-def find_peak(session: Session, plan: Plan) -> float:
-    """Requests a second that the server answers when callers wait for it; the user's rate if one was given.
+def find_peak(session: Session, plan: Plan) -> Peak:
+    """What the server answers when so many callers wait for it that more of them get no more answers.
 
     Raises:
         TargetError: It answers none rightly.
     """
-    if plan.rate is not None:
-        session.warm_up(plan.rate / 2)
-        return plan.rate
     _warm_up_closed(session)
-    run = session.closed_loop(_offline_callers(session), PEAK_SECONDS, label="peak", judged=False)
-    # Those that were in flight at the end are answered later: they are beyond what it answers in that time.
-    answered = np.count_nonzero(run.trace.ok & (run.trace.done <= run.seconds))
-    if not answered:
+    run = session.closed_loop(_enough_callers(session, plan), PEAK_SECONDS, label="peak", judged=False)
+    peak = Peak(_answered_rate(run), run.concurrency or 0)
+    if not peak.rate:
         raise TargetError(f"no request was answered rightly in {PEAK_SECONDS:g} s in which callers waited for it")
-    return float(answered) / run.seconds
+    return peak
 
 
-def _offline_callers(session: Session) -> int:
-    return min(_OFFLINE_CALLERS_PER_BATCH * session.target.models[0].images_per_request, _MOST_OFFLINE_CALLERS)
+def _enough_callers(session: Session, plan: Plan) -> int:
+    """How many callers the server needs: twice as many get hardly more answers, or are more than may be."""
+    seconds = min(plan.seconds, _LOOK_SECONDS)
+
+    def look(callers: int) -> float:
+        return _answered_rate(session.discard(lambda: session.closed_loop(callers, seconds, label="callers")))
+
+    first = min(_CALLERS_PER_BATCH * session.target.models[0].images_per_request, _MOST_CALLERS_AT_FIRST)
+    callers = min(first, session.most_in_flight)
+    rate = look(callers)
+    while callers < session.most_in_flight:
+        more = min(2 * callers, session.most_in_flight)
+        if (found := look(more)) <= _GROWTH * rate:
+            break
+        callers, rate = more, found
+    return callers
+
+
+def _answered_rate(run: Run) -> float:
+    """Right answers a second; those that are in flight at the end are beyond what it answers in that time."""
+    return float(np.count_nonzero(run.trace.ok & (run.trace.done <= run.seconds))) / run.seconds
 
 
 def _images_per_second(run: Run) -> float:
@@ -240,7 +288,12 @@ SCENARIOS = {
     "offline": Scenario("as many images a second as it answers", _offline, rate=None),
     "sweep": Scenario("1 to 32 callers that wait for each answer", _sweep, rate=None, several=True),
     "server": Scenario("Poisson arrivals at 25, 50, 75 and 90 % of the peak", _server, rate=None, several=True),
-    "overload": Scenario("1.5 times the peak: what it still answers, and how fast it refuses", _overload, rate=None),
+    "overload": Scenario(
+        "1.5 times the peak: what it still answers, and how fast it refuses",
+        _overload,
+        rate=None,
+        most_of_rate=_OVERLOAD,
+    ),
     "soak": Scenario("a rate for long: does it drift, and does the server's memory grow (--metrics-url)", _soak),
     "mixed-batches": Scenario("requests of 1, 2, 4 and 8 images", _scheduled("poisson"), batch_sizes=(1, 2, 4, 8)),
     "mixed-models": Scenario("several models at once (--model A --model B)", _mixed_models),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from loadtest.arguments import add_load_arguments, duration, objective, positive, whole
 from loadtest.conduct import conduct
-from loadtest.scenarios import PEAK_SECONDS, Plan, Scenario, find_peak
+from loadtest.scenarios import LEAST_SECONDS_TO_PEAK, Plan, Scenario, find_peak
 from loadtest.search import Search
 from loadtest.search_settings import SearchSettings, check_time
 from loadtest.session import Interrupted
@@ -61,7 +61,7 @@ def _plan(arguments: argparse.Namespace) -> Plan:
         raise ValueError("a search needs an --objective, for example 100ms")
     # Where the rate is not known yet, this checks what holds for any.
     settings = _settings(arguments, arguments.rate or math.inf)
-    before = arguments.warm_up + (0.0 if arguments.rate else PEAK_SECONDS)
+    before = arguments.warm_up + (0.0 if arguments.rate else LEAST_SECONDS_TO_PEAK)
     check_time(plan.objective, replace(settings, time_seconds=settings.time_seconds - before, before_seconds=before))
     return plan
 
@@ -84,7 +84,7 @@ def _search(session: Session, plan: Plan, arguments: argparse.Namespace) -> Find
     if plan.objective is None:
         raise ValueError("a search needs an objective")
     start = time.monotonic()
-    first = min(plan.rate or _FIRST_SHARE * find_peak(session, plan), session.most_rate)
+    first = min(plan.rate or _FIRST_SHARE * find_peak(session, plan).rate, session.most_rate)
     session.warm_up(first)
     before = time.monotonic() - start
     settings = replace(

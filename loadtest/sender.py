@@ -22,6 +22,7 @@ import numpy as np
 
 from loadtest import event_loop
 from loadtest.answers import judge, judge_refusal
+from loadtest.termination import SIGNALS
 from loadtest.trace import DROPPED, OUTCOME, ROW
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 _REFUSED_CALLER_WAITS_SECONDS = 0.01  # in a closed loop, so that refusals do not become a busy loop
 _DRAIN_AFTER_STOP_SECONDS = 2.0
+_LEAST_SECONDS_FOR_CPU = 0.5  # in less, a moment's work looks like a busy core
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +84,16 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a sender says when its run has ended: its CPU time, the run's time on two clocks, and whether it was cut."""
+    """What a sender says when its run has ended.
 
-    cpu_seconds: float
+    Attributes:
+        cpu: Its share of a core until the last request left: who only waits for answers is idle.
+        steady_seconds: The run's time, the wait for the last answers included.
+        wall_seconds: The same by the wall clock.
+        stopped: Whether the run was cut short.
+    """
+
+    cpu: float
     steady_seconds: float
     wall_seconds: float
     stopped: bool
@@ -92,7 +101,8 @@ class Report:
 
 def main(settings: SenderSettings, connection: Connection) -> None:
     """Carry out each `Order` that comes over `connection`, answer it with a `Report`, until the connection closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the parent says what comes of it
+    for number in SIGNALS:  # the parent says what comes of them
+        signal.signal(number, signal.SIG_IGN)
     if settings.cpus:
         os.sched_setaffinity(0, settings.cpus)
     gc.freeze()  # the messages are here to stay
@@ -142,14 +152,12 @@ class _Sender:
         rows = np.asarray(np.memmap(order.file, ROW, "r+", shape=(order.count,)))
         run = _Rows(self._settings, self._calls, rows, order)
         await _until(order.start)
-        clocks = time.process_time(), time.perf_counter(), time.time()
+        cpu, steady, wall = time.process_time(), time.perf_counter(), time.time()
         loop = self._closed_loop(run, order) if order.callers else self._open_loop(run, order)
         await self._unless_stopped(loop)
+        share = (time.process_time() - cpu) / max(time.perf_counter() - steady, _LEAST_SECONDS_FOR_CPU)
         await self._drain()
-        cpu, steady, wall = clocks
-        return Report(
-            time.process_time() - cpu, time.perf_counter() - steady, time.time() - wall, self._stopped.is_set()
-        )
+        return Report(share, time.perf_counter() - steady, time.time() - wall, self._stopped.is_set())
 
     async def _unless_stopped(self, loop: Coroutine[Any, Any, None]) -> None:
         tasks = [asyncio.create_task(loop), asyncio.create_task(self._stopped.wait())]

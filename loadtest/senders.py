@@ -15,11 +15,13 @@ import numpy as np
 
 from loadtest import sender
 from loadtest.target import TargetError
+from loadtest.termination import SIGNALS, held_back
 from loadtest.trace import DROPPED, OUTCOME, PENDING, read_rows, shared_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from multiprocessing.connection import Connection
+    from multiprocessing.process import BaseProcess
     from types import TracebackType
     from typing import Self
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from loadtest.trace import Trace
 
 _START_SECONDS = 30.0
+_END_SECONDS = 10.0  # more than a sender waits for last answers
 _LEAD_SECONDS = 0.05  # from the order to the start of a run, so that every process is there in time
 _LOOK_SECONDS = 0.5
 _LOOKING_SHARE = 0.02  # of a core at most: a look costs the more, the longer the run
@@ -73,14 +76,17 @@ class Senders:
 
     def __init__(self, settings: SenderSettings, processes: int = 1, stopped: Callable[[], bool] = _never) -> None:
         self._stopped = stopped
-        share = replace(settings, most_in_flight=max(1, settings.most_in_flight // processes))
+        self._settings = replace(settings, most_in_flight=max(1, settings.most_in_flight // processes))
+        self._processes = processes
         self.pids: list[int] = []
         self._stack = contextlib.ExitStack()
-        self._connections = [self._start(share) for _ in range(processes)]
+        self._connections: list[Connection] = []
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
             stack.callback(self.close)
+            for _ in range(self._processes):
+                self._start()
             for connection in self._connections:
                 if not connection.poll(_START_SECONDS):
                     raise TargetError(f"no connection within {_START_SECONDS:g} s")
@@ -97,18 +103,18 @@ class Senders:
         """End the processes."""
         self._stack.close()
 
-    def _start(self, settings: SenderSettings) -> Connection:
+    def _start(self) -> None:
         # Spawned, not forked: gRPC does not survive a fork.
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=sender.main, args=(settings, theirs), daemon=True)
-        with _without_ctrl_c():  # which a process would answer with a trace until it has begun to ignore it
+        process = context.Process(target=sender.main, args=(self._settings, theirs), daemon=True)
+        with held_back(), _masked():
             process.start()
+            self._stack.callback(_end, process)
+            self._stack.callback(ours.close)  # ... of which the process takes notice
         self.pids += [process.pid] if process.pid is not None else []
+        self._connections.append(ours)
         theirs.close()
-        self._stack.callback(process.join)
-        self._stack.callback(ours.close)  # ... which ends the process
-        return ours
 
     def open_loop(self, due: Schedule, watch: Watch) -> Sent:
         """Send a request at each instant of `due` (seconds, ascending) and wait for the last answer."""
@@ -140,7 +146,7 @@ class Senders:
         steady = max(report.steady_seconds for report in reports)
         return Sent(
             trace=trace,
-            cpu=max(report.cpu_seconds / max(report.steady_seconds, 1e-9) for report in reports),
+            cpu=max(report.cpu for report in reports),
             clock_drift=max(abs(report.wall_seconds - report.steady_seconds) for report in reports) / max(steady, 1e-9),
             stopped=any(report.stopped for report in reports),
             cut_seconds=cut,
@@ -168,11 +174,18 @@ class Senders:
         return reports, cut
 
 
+def _end(process: BaseProcess) -> None:
+    process.join(_END_SECONDS)
+    if process.is_alive():
+        process.kill()
+    process.join()
+
+
 @contextlib.contextmanager
-def _without_ctrl_c() -> Iterator[None]:
-    """Hold back SIGINT, from this thread and from the processes that it starts, which never get it then."""
-    multiprocessing.resource_tracker.ensure_running()  # or the first process would start it, which lets SIGINT through
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def _masked() -> Iterator[None]:
+    """Mask signals for the processes that are started here, which would end by them until they ignore them."""
+    multiprocessing.resource_tracker.ensure_running()  # or the first process would start it, which ends the masking
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
     finally:

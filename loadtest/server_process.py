@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
+from loadtest.termination import held_back
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -70,20 +72,23 @@ def listening(*command: str, echo: bool = False) -> Iterator[Served]:
     Raises:
         RuntimeError: It does not start.
     """
-    with subprocess.Popen(  # noqa: S603 - our own
+    with contextlib.ExitStack() as stack:
+        with held_back():
+            process = stack.enter_context(_start(command))
+            log = Log(process, echo=echo)
+            stack.callback(log.wait)
+            stack.callback(_end, process)
+        yield Served(log.address(), process, log)
+
+
+def _start(command: tuple[str, ...]) -> subprocess.Popen[str]:
+    return subprocess.Popen(  # noqa: S603 - our own
         [sys.executable, "-m", *command],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-    ) as process:
-        log = Log(process, echo=echo)
-        try:
-            yield Served(log.address(), process, log)
-        finally:
-            process.terminate()
-            _end(process)
-            log.wait()
+    )
 
 
 class Log:
@@ -141,6 +146,7 @@ def _wait_until_ready(served: Served, model: str) -> None:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
+    process.terminate()
     try:
         process.wait(_END_SECONDS)
     except subprocess.TimeoutExpired:

@@ -18,6 +18,7 @@ from loadtest.progress import Progress
 from loadtest.run import Conditions, Run
 from loadtest.sender import SenderSettings
 from loadtest.senders import Senders, ended
+from loadtest.termination import SIGNALS
 from loadtest.trace import NOTHING, due_after
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class Session:
             senders = Senders(settings, options.processes, stopped=lambda: self._interrupted)
             self._senders = stack.enter_context(senders)
             self._channel = stack.enter_context(self.target.address.channel())
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in SIGNALS:
                 stack.callback(signal.signal, number, signal.signal(number, self._interrupt))
             self._stack = stack.pop_all()
         return self
@@ -109,6 +110,11 @@ class Session:
     def deadline_seconds(self) -> float:
         """Of each call."""
         return self._options.deadline_seconds
+
+    @property
+    def most_in_flight(self) -> int:
+        """Calls that may be under way."""
+        return self._options.most_in_flight
 
     @property
     def most_rate(self) -> float:

@@ -62,7 +62,7 @@ def summarize(
     """
     described = [describe_run(run, objective) for run in runs]
     partial = any(run.partial for run in runs)
-    verdict = verdict or _verdict(described, misses, unfinished=partial and several)
+    verdict = verdict or _verdict(described, misses, partial=partial, several=several)
     top = described[headline]
     return {
         "scenario": scenario,
@@ -77,15 +77,15 @@ def summarize(
     }
 
 
-def _verdict(described: Sequence[dict[str, Any]], misses: Sequence[str], *, unfinished: bool) -> Verdict:
-    """The verdict on all judged runs, and on what was seen beside them."""
+def _verdict(described: Sequence[dict[str, Any]], misses: Sequence[str], *, partial: bool, several: bool) -> Verdict:
+    """The verdict on all judged runs, and on what was seen beside them; none where a peak is all that was asked for."""
     judged = [each for each in described if each["judged"]]
     if not judged:
-        return Verdict(INVALID, ("it was interrupted before a run that counts",))
-    several = len(described) > 1
-    reasons = [f"{each['label']}: {reason}" if several else reason for each in judged for reason in each["reasons"]]
+        return Verdict(INVALID, ("it was interrupted before a run that counts",) if partial else ())
+    labelled = len(described) > 1
+    reasons = [f"{each['label']}: {reason}" if labelled else reason for each in judged for reason in each["reasons"]]
     words = [*(each["verdict"] for each in judged), *(MISSED for _ in misses)]
-    if unfinished and MISSED not in words:
+    if partial and several and MISSED not in words:
         return Verdict(INVALID, ("it was interrupted before all runs had ended", *reasons))
     return Verdict(overall(words), (*misses, *reasons))
 

@@ -100,7 +100,8 @@ def _conditions(run: Run, objective: Objective | None) -> Iterator[Condition]:
         f"the client used {client.client_cpu:.0%} of its core; at most {MOST_CPU:.0%}",
     )
     if client.ceiling_rate:
-        sent = len(run.trace) / run.seconds
+        # The rate that was meant, where there is one: at the bound, what the seed drew is above it half of the time.
+        sent = len(run.trace) / run.seconds if run.rate is None else run.rate
         share = sent / client.ceiling_rate
         yield Condition(
             "generator's ceiling",

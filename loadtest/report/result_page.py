@@ -105,7 +105,7 @@ def _charts(results: Results) -> Markup:
         response_and_service(trace, objective, closed=run["concurrency"] is not None),
         timeline(trace, run["seconds"], objective),
         memory.chart(summary["findings"]),
-        time_chart(carried(levels, objective) or [headline], unit),
+        time_chart(carried(levels, objective) or [headline], unit, summary.get("target", {}).get("api")),
         batch_chart(headline, unit),
         lag(trace) if run["rate"] is not None else None,
     )

@@ -25,6 +25,8 @@ _STAGES = {
     "network": "network and client",
     "client": "late sending",
 }
+# There the server tells of each image by itself, and its request ends with the slowest of them.
+_STAGES_OF_AN_IMAGE = _STAGES | {"network": "other images of the request, network and client"}
 _BAR = 0.36  # half of its width, in places
 _FEWEST_PLACES = 4  # so that a lone bar is no wall
 
@@ -59,25 +61,28 @@ def _mean(seconds: Iterable[Any]) -> float:
     return float(np.concatenate(list(seconds)).mean())
 
 
-def time_chart(levels: Sequence[Level], unit: str) -> Markup | None:
-    """A bar for each level, in parts; None where the server tells nothing."""
+def time_chart(levels: Sequence[Level], unit: str, api: str | None = None) -> Markup | None:
+    """A bar for each level, in parts; None where the server tells nothing. `api` is the one that was asked."""
     told = [(level, parts) for level in levels if (parts := parts_ms(level))]
     if not told:
         return None
+    of_image = api == "classify" and any(run["images"] > run["requests"] for level, _ in told for run in level.runs)
+    stages = _STAGES_OF_AN_IMAGE if of_image else _STAGES
     totals = [sum(parts.values()) for _, parts in told]
     plot = Plot(_places([number(level.load) for level, _ in told], unit), axis([0.0, *totals], "mean, ms"))
     for place, (level, parts) in enumerate(told):
         ground = 0.0
         for name, value in parts.items():
-            text = f"{number(level.load)}: {_STAGES[name]} {milliseconds(value)}"
+            text = f"{number(level.load)}: {stages[name]} {milliseconds(value)}"
             plot.bar(place + 0.5 - _BAR, place + 0.5 + _BAR, ground, ground + value, name, text)
             ground += value
-    for name, text in _STAGES.items():
+    for name, text in stages.items():
         if any(parts[name] for _, parts in told):
             plot.explain(f"{text} {milliseconds(told[0][1][name])}" if len(told) == 1 else text, name)
+    of_what = " for an image" if of_image else ""
     return plot.figure(
         "Where the time went",
-        "Means over answered requests: the server's own split, and what the client saw beyond it.",
+        f"Means over answered requests: the server's own split{of_what}, and what the client saw beyond it.",
     )
 
 

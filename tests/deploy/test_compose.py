@@ -144,7 +144,15 @@ def test_the_server_understands_its_environment() -> None:
     assert settings.host == "0.0.0.0"  # noqa: S104
     assert str(settings.model_repository) == "/models"
     assert {port.split(":")[2] for port in service["ports"]} == {str(settings.grpc_port), str(settings.metrics_port)}
-    assert seconds(service["stop_grace_period"]) > settings.lame_duck_seconds + settings.grace_seconds + 5
+    assert seconds(service["stop_grace_period"]) >= settings.lame_duck_seconds + settings.grace_seconds + 10
+
+
+@pytest.mark.parametrize(
+    "file", [".env.example", "docker-compose.yml", "docs/operations.md", "deploy/kubernetes/deployment.yaml"]
+)
+def test_whoever_changes_the_grace_is_told_what_must_be_left_of_it(file: str) -> None:
+    """Where lame duck and grace are set, it is said how much longer the server may take."""
+    assert "at least 5 s (10 s with tracing)" in (ROOT / file).read_text(encoding="utf-8")
 
 
 def test_both_servers_read_the_volume_that_one_service_fills() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from deploy.grafana.dashboard import FILE, content
 from deploy.grafana.promql import PROCESS
 from deploy.grafana.rows import ROWS
 from loadtest.target import CLASSIFY, INFER
-from tests.prometheus import DIRECTORY, read_yaml, rules
+from tests.prometheus import DIRECTORY, program, read_yaml, rules
 
 GRAFANA = Path(FILE).parents[1]
 DASHBOARD = json.loads(FILE.read_text(encoding="utf-8"))
@@ -142,6 +143,46 @@ def test_the_objectives_are_drawn_where_the_rules_have_them() -> None:
     }
     assert steps["99th percentile"] == steps["Percentiles"] == steps["Callers' 99th percentile"] == [None, 0.1]
     assert (steps["Answered, 30 days"], steps["Within 100 ms, 30 days"]) == ([None, 0.999], [None, 0.99])
+
+
+# Sixty requests a minute to an ensemble take over 50 ms; its step takes less, of nobody else.
+_ENSEMBLE = {
+    "coordserve_request_duration_seconds_bucket": {("all", "ok"): (0, 60, 60), ("step", "ok"): (60, 60, 60)},
+    "coordserve_step_duration_seconds_bucket": {("all", ""): (0, 0, 0), ("step", ""): (60, 60, 60)},
+}
+
+
+@pytest.mark.parametrize(
+    ("title", "expected"),
+    [
+        ("Percentiles", {'{server="python"}': 0.125}),
+        ("Answer times", {'{le="0.05"}': 0, '{le="0.2"}': 300, '{le="+Inf"}': 300}),
+    ],
+)
+def test_an_ensembles_steps_are_no_answers(tmp_path: Path, title: str, expected: dict[str, float]) -> None:
+    """Percentiles and the heat map are of what callers asked for."""
+    expression = PANELS[title]["targets"][0]["expr"].replace("$__rate_interval", "5m")
+    samples = [{"labels": labels, "value": value} for labels, value in expected.items()]
+    case = {"expr": f"round({re.sub(r'[$]([a-z]+)', '.*', expression)}, 0.001)", "eval_time": "10m"}
+    series = [
+        {"series": f'{name}{{job="coordserve", instance="a", server="python", {labels}}}', "values": f"0+{count}x20"}
+        for name, models in _ENSEMBLE.items()
+        for (model, outcome), counts in models.items()
+        for le, count in zip(("0.05", "0.2", "+Inf"), counts, strict=True)
+        for labels in [f'model="{model}", outcome="{outcome}", le="{le}"']
+    ]
+    test = {"interval": "1m", "input_series": series, "promql_expr_test": [case | {"exp_samples": samples}]}
+    file = tmp_path / "steps.yml"
+    file.write_text(json.dumps({"rule_files": [], "tests": [test]}), encoding="utf-8")
+
+    finished = subprocess.run([program("promtool"), "test", "rules", file], capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+
+
+@pytest.mark.parametrize("title", ["Mean time of a request: $server", "Processor time per 1000 rows"])
+def test_panels_in_which_steps_count_say_so(title: str) -> None:
+    """Neither server tells what parts of an ensemble's time, and how many of its rows, were steps'."""
+    assert "What an ensemble asks of its steps counts as " in PANELS[title]["description"]
 
 
 def test_the_server_is_held_against_the_method_that_generators_call() -> None:

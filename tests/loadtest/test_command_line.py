@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
 from loadtest.calibration import null_server
@@ -130,7 +133,7 @@ def test_a_search_that_its_time_does_not_allow_is_told_before_any_load() -> None
     finished = search("--url", "127.0.0.1:1", "--objective", "100ms", "--time", "1m")
 
     assert finished.returncode == 2
-    assert finished.stderr.startswith("loadtest: probes and 3 confirmations of p99 take 138 s, and there are 50 s for")
+    assert finished.stderr.startswith("loadtest: probes and 3 confirmations of p99 take 138 s, and there are 44 s for")
     assert len(finished.stderr.splitlines()) == 1
 
 
@@ -166,16 +169,21 @@ def test_an_interrupted_search_is_no_verdict_on_the_server(image_server: str, tm
     assert summary["findings"]["rate"] is None
 
 
-def test_an_interrupted_run_still_says_what_it_saw(image_server: str, tmp_path: Path) -> None:
-    """Ctrl-C ends a long run at once, with its results marked as partial; meanwhile its metrics could be read."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_still_says_what_it_saw(image_server: str, tmp_path: Path, number: int) -> None:
+    """Ctrl-C and timeout(1), which signal all of its processes, end a long run at once, with results that are partial.
+
+    Meanwhile its metrics could be read.
+    """
     command = [sys.executable, "-m", "loadtest", "run", "poisson", "--url", image_server, "--rate", "50"]
     command += ["--duration", "1h", "--warm-up", "0", "--no-calibration", "--metrics-port", "0"]
     command += ["--output", str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes, text=True, start_new_session=True) as process:
         assert process.stderr
         address = process.stderr.readline().split()[-1]
         wait_for_metric(address, "loadgen_requests", 20)
-        process.send_signal(signal.SIGINT)
+        os.killpg(process.pid, number)
         output, errors = process.communicate(timeout=60)
 
     summary = json.loads((tmp_path / "summary.json").read_text())
@@ -235,6 +243,45 @@ def test_the_client_measures_itself() -> None:
     assert float(floor[1]) > 0
     assert ceiling
     assert int(ceiling[1]) > 0
+
+
+@pytest.mark.parametrize(
+    ("command", "child"),
+    [
+        (["loadtest", "calibrate", "--payload", "uint8", "--size", "16"], "multiprocessing.spawn"),
+        (["loadtest.demo"], "server"),
+    ],
+)
+def test_sigterm_leaves_no_server_behind(image_repository: Path, command: list[str], child: str) -> None:
+    """What a command has started, in sessions of its own, ends with it: null servers, senders and the demo's server."""
+    repository = [str(image_repository)] if command == ["loadtest.demo"] else []
+    with subprocess.Popen([sys.executable, "-m", *command, *repository], stderr=subprocess.DEVNULL) as process:
+        children = wait_for_child(process.pid, child)
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+
+    assert process.returncode == 128 + signal.SIGTERM
+    _, alive = psutil.wait_procs(children, timeout=60)
+    assert not alive
+
+
+def wait_for_child(pid: int, word: str) -> list[psutil.Process]:
+    """The processes below `pid`, once one of them has `word` in its command."""
+    end = time.monotonic() + 60
+    while True:
+        children = psutil.Process(pid).children(recursive=True)
+        if any(word in part for child in children for part in command_line(child)):
+            return children
+        assert time.monotonic() < end, f"nothing with {word} was started"
+        time.sleep(0.02)
+
+
+def command_line(process: psutil.Process) -> list[str]:
+    """Its parts; none where it has ended."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
 
 
 def test_a_rate_beyond_the_clients_own_is_refused(image_server: str) -> None:

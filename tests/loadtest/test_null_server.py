@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing.process
 import os
 import signal
 import subprocess
@@ -293,3 +294,27 @@ def test_senders_end_where_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(TargetError, match="no connection within"), senders:
         pass
     assert not any(psutil.pid_exists(pid) for pid in senders.pids)
+
+
+def test_senders_that_cannot_all_be_started_leave_none_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the machine has no room for the second process, the first one ends, too."""
+    start, started = multiprocessing.process.BaseProcess.start, []
+
+    def start_once(process: multiprocessing.process.BaseProcess) -> None:
+        if started:
+            raise OSError("no room")
+        started.append(process)
+        start(process)
+
+    monkeypatch.setattr(multiprocessing.process.BaseProcess, "start", start_once)
+    with pytest.raises(OSError, match="no room"), Senders(SenderSettings(Address("127.0.0.1:1"), MESSAGES), 2):
+        pass
+    assert not started[0].is_alive()
+
+
+def test_a_sender_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that hangs holds nobody up for ever, and is not left behind."""
+    monkeypatch.setattr("loadtest.senders._END_SECONDS", 0.5)
+    with null_server("--any-input") as url, Senders(SenderSettings(Address(url), MESSAGES)) as senders:
+        os.kill(senders.pids[0], signal.SIGSTOP)
+    assert not psutil.pid_exists(senders.pids[0])

@@ -80,6 +80,19 @@ def test_the_verdict_comes_first(tmp_path: Path) -> None:
     assert summary["verdict"] == "met"
 
 
+@pytest.mark.parametrize(("api", "images"), [("classify", 8), ("classify", 1), ("v2", 8)])
+def test_the_network_is_not_blamed_for_other_images(tmp_path: Path, api: str, images: int) -> None:
+    """Where a server tells of each image by itself, what a request takes beyond is called what it is."""
+    runs = [run([20.0] * 100, server=split(), images=(images,))]
+    results.write(tmp_path, runs, summarize(runs, OBJECTIVE) | {"target": {"api": api}})
+    page = write_report(tmp_path).read_text(encoding="utf-8")
+
+    told = api == "classify" and images > 1
+    assert ("other images of the request, network and client 11 ms" in page) == told
+    assert ("own split for an image, and" in page) == told
+    assert "network and client 11 ms" in page
+
+
 def test_several_rates_tell_what_is_carried(tmp_path: Path) -> None:
     """Of several rates the highest that met the objective is told, and the lowest that missed it."""
     rates = {20.0: 10.0, 40.0: 15.0, 80.0: 200.0}

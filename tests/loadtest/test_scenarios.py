@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from loadtest import scenarios
+from loadtest import conduct, scenarios
 from loadtest.address import Address
-from loadtest.calibration import null_server
+from loadtest.calibration import Calibration, null_server
 from loadtest.images import make_images
 from loadtest.objective import Objective
 from loadtest.options import Options
@@ -55,8 +56,8 @@ def run_scenario(url: str, name: str, plan: Plan = PLAN) -> tuple[list[Run], dic
         ("single", ["one caller"]),
         ("offline", ["offline"]),
         ("sweep", [f"{callers} callers" for callers in (1, 2, 4, 8, 16, 32)]),
-        ("server", [f"{share} of the peak" for share in ("25%", "50%", "75%", "90%")]),
-        ("overload", ["1.5 times the peak"]),
+        ("server", [f"{share} of the given rate" for share in ("25%", "50%", "75%", "90%")]),
+        ("overload", ["1.5 times the given rate"]),
         ("soak", ["soak"]),
         ("mixed-batches", ["poisson"]),
         ("bad-input", ["poisson"]),
@@ -64,13 +65,14 @@ def run_scenario(url: str, name: str, plan: Plan = PLAN) -> tuple[list[Run], dic
     ],
 )
 def test_a_scenario_has_its_runs_and_all_requests_end_well(image_server: str, name: str, labels: list[str]) -> None:
-    """Every scenario runs against a real server, and what it finds can be summarized."""
+    """Every scenario runs against a real server, what it finds can be summarized, and no given rate is a peak."""
     runs, findings = run_scenario(image_server, name)
 
     assert [run.label for run in runs] == labels
     assert all(run.trace.ok.all() and len(run.trace) for run in runs)
     assert all(run.server and run.server.images > 0 for run in runs)
     assert summarize(runs, PLAN.objective, scenario=name, findings=findings)["errors"] == {}
+    assert "peak_rate" not in findings
 
 
 def test_the_servers_own_split_belongs_to_the_run(image_server: str) -> None:
@@ -129,8 +131,34 @@ def test_the_peak_is_what_is_answered_within_its_time(monkeypatch: pytest.Monkey
         with Session(target, workload) as session:
             peak = find_peak(session, Plan(None, 1.0))
 
-    trace = session.runs[-1].trace
-    assert peak == np.count_nonzero(trace.done <= 1.0) < len(trace)
+    (run,) = session.runs
+    assert peak.rate == np.count_nonzero(run.trace.done <= 1.0) < len(run.trace)
+    assert peak.callers == run.concurrency
+
+
+def test_a_peak_takes_as_many_callers_as_the_server_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that answers 128 at a time gets twice the 64 callers that are tried first, and no more than may be."""
+    monkeypatch.setattr(scenarios, "PEAK_SECONDS", 1.0)
+    with null_server("--size", "16", "--service", "constant:300ms", "--servers", "128") as url:
+        target = find_target(Address(url))
+        workload = make_workload(target, make_images(0, count=4), Mix())
+        with Session(target, workload) as session:
+            peak = find_peak(session, Plan(None, 1.0))
+        with Session(target, workload, Options(most_in_flight=3)) as session:
+            few = find_peak(session, Plan(None, 1.0))
+
+    assert peak.callers >= 128
+    assert peak.rate > 3 * 64  # rounds in a second
+    assert few.callers == 3
+
+
+@pytest.mark.parametrize(("rate", "most"), [(100.0, 149.0), (99.0, 149.0)])
+def test_overload_is_more_than_the_rate_that_is_given(rate: float, most: float) -> None:
+    """What it really offers is held against what the client can send, before any load."""
+    calibration = Calibration(0.0, 0.0, ceiling_rate=2 * most)
+    refused = pytest.raises(ValueError, match="reports on half of that, not on 150")
+    with refused if 1.5 * rate > most else nullcontext():
+        conduct._check_rate(SCENARIOS["overload"].most_of_rate * rate, calibration)
 
 
 def test_the_warm_up_of_a_replay_sends_no_more_than_the_replay(image_server: str) -> None:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from loadtest.description import describe
 from loadtest.objective import Objective
 from loadtest.report import lateness
 from loadtest.run import Conditions
@@ -80,10 +81,19 @@ def test_runs_that_are_not_judged_have_no_say() -> None:
 
 def test_without_a_run_that_counts_there_is_no_verdict() -> None:
     """Somebody who interrupts the look for the peak is not told that the objective is met."""
-    summary = summarize([run([10.0] * 1000, label="peak", judged=False)], OBJECTIVE)
+    summary = summarize([run([10.0] * 1000, label="peak", judged=False, partial=True)], OBJECTIVE)
 
     assert summary["verdict"] == "invalid"
     assert summary["reasons"] == ["it was interrupted before a run that counts"]
+
+
+def test_a_peak_is_no_verdict_and_was_not_interrupted() -> None:
+    """Where a peak is all that was asked for, nothing is said of an objective or an interruption."""
+    summary = summarize([run([10.0] * 1000, label="peak", judged=False)], OBJECTIVE, several=True)
+
+    assert summary["reasons"] == []
+    assert describe(summary).splitlines()[-1] == "no verdict: it was not to be judged"
+    assert "interrupted" not in describe(summary)
 
 
 def test_some_of_several_runs_do_not_show_what_all_were_to_show() -> None:

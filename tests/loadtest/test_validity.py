@@ -37,6 +37,11 @@ def test_each_condition_has_its_bound(fields: dict[str, Any], lag_ms: float, nam
     assert invalid(run(LATENCIES, lag_ms, **({"conditions": GOOD} | fields))) == ([name] if name else [])
 
 
+def test_a_rate_at_the_generators_bound_counts_whatever_was_drawn() -> None:
+    """A seed that draws more arrivals than the rate means does not make the run invalid."""
+    assert invalid(run(LATENCIES, rate=990.0, conditions=Conditions(0.3, ceiling_rate=1980.0))) == []
+
+
 def test_the_lag_that_matters_depends_on_the_objective() -> None:
     """A twentieth of the objective, and never less than a millisecond."""
     late = run(LATENCIES, lag_ms=2.0, conditions=GOOD)

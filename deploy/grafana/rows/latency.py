@@ -7,6 +7,7 @@ from deploy.grafana.promql import MODEL, PROCESS, quantile, rate, ratio
 
 _OBJECTIVE = ((None, "green"), (0.1, "red"))
 _DURATION = "coordserve_request_duration_seconds"
+_STEPS = "coordserve_step_duration_seconds"
 _ANSWERS = MODEL + ', outcome!="error"'
 _TRITON = MODEL + ', job="triton"'
 _SUCCESS = "nv_inference_request_success"
@@ -16,6 +17,8 @@ _PARTS = {
     "compute_infer": "compute",
     "compute_output": "output",
 }
+# All models together: what an ensemble asked of its steps is no answer to a caller.
+_TO_CALLERS = f"{rate(f'{_DURATION}_bucket', 'le, server', _ANSWERS)} - {rate(f'{_STEPS}_bucket', 'le, server')}"
 _REST = " - ".join(rate(f"nv_inference_{part}_duration_us", "server") for part in ("request", *_PARTS))
 
 LATENCY = Row(
@@ -39,10 +42,10 @@ LATENCY = Row(
         ),
         Panel(
             "Percentiles",
-            "Half, 95 % and 99 % of the answers took no longer.",
+            "Half, 95 % and 99 % of the answers took no longer. Those of an ensemble's steps are not among them.",
             "s",
             tuple(
-                Query(quantile(share, _DURATION, "server", _ANSWERS), f"{{{{server}}}} p{share * 100:g}", PYTHON)
+                Query(f"histogram_quantile({share}, {_TO_CALLERS})", f"{{{{server}}}} p{share * 100:g}", PYTHON)
                 for share in (0.5, 0.95, 0.99)
             ),
             no_value="no requests",
@@ -67,9 +70,17 @@ LATENCY = Row(
         ),
         Panel(
             "Answer times",
-            "Each column is a moment, each cell the answers that took so long: two bands are two kinds of requests.",
+            "Each column is a moment, each cell the answers that took so long: two bands are two kinds of requests."
+            " Answers of an ensemble's steps are not among them.",
             "s",
-            (Query(f"sum by (le) (increase({_DURATION}_bucket{{{_ANSWERS}}}[$__rate_interval]))", "{{le}}", PYTHON),),
+            (
+                Query(
+                    f"sum by (le) (increase({_DURATION}_bucket{{{_ANSWERS}}}[$__rate_interval]))"
+                    f" - sum by (le) (increase({_STEPS}_bucket{{{MODEL}}}[$__rate_interval]))",
+                    "{{le}}",
+                    PYTHON,
+                ),
+            ),
             kind="heatmap",
             no_value="no requests",
             span=12,
@@ -97,7 +108,7 @@ TIME = Row(
         Panel(
             "Mean time of a request: $server",
             "Queue is waiting; input, compute and output are its batch's; rest is everything else, such as decoding,"
-            " parsing and answering.",
+            " parsing and answering. What an ensemble asks of its steps counts as requests of their own, too.",
             "s",
             (
                 *(

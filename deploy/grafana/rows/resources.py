@@ -30,7 +30,8 @@ RESOURCES = Row(
         ),
         Panel(
             "Processor time per 1000 rows",
-            "What serving costs: the process's processor seconds for 1000 rows.",
+            "What serving costs: the process's processor seconds for 1000 rows. What an ensemble asks of its steps"
+            " counts as rows of their own, too.",
             "s",
             (
                 Query(
