@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import time
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 
 class HostWatch:
@@ -63,17 +64,31 @@ def process_cpu_seconds(pid: int | None) -> float | None:
     return sum(each.user + each.system for each in times)
 
 
-def pin_process(pid: int, cpus: frozenset[int]) -> None:
-    """Bind all threads of a process, and of those that it has started, to `cpus`.
+@contextlib.contextmanager
+def pinned(pid: int, cpus: frozenset[int]) -> Iterator[None]:
+    """Bind all threads of a process, and of those that it has started, to `cpus`; afterwards, to what they were bound.
+
+    A thread that has come meanwhile gets what the process had, as it would have without this.
 
     Raises:
         OSError: There is no such process, it is somebody else's, or there are no such cores.
     """
+    before = {thread: os.sched_getaffinity(thread) for thread in _threads(pid)}
+    try:
+        for thread in before:
+            os.sched_setaffinity(thread, cpus)
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):  # it, or one of its threads, has ended
+            for thread in _threads(pid):
+                os.sched_setaffinity(thread, before.get(thread, before[pid]))
+
+
+def _threads(pid: int) -> list[int]:
+    """Those of a process and of all that it has started."""
     try:
         process = psutil.Process(pid)
         pids = [pid, *(child.pid for child in process.children(recursive=True))]
     except psutil.NoSuchProcess as error:
         raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH)) from error
-    for each in pids:
-        for thread in Path(f"/proc/{each}/task").iterdir():
-            os.sched_setaffinity(int(thread.name), cpus)
+    return [int(thread.name) for each in pids for thread in Path(f"/proc/{each}/task").iterdir()]

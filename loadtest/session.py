@@ -12,7 +12,7 @@ import numpy as np
 
 from loadtest import schedule, server_statistics, warm_up
 from loadtest.calibration import SHARE_OF_CEILING
-from loadtest.host import HostWatch, pin_process, process_cpu_seconds
+from loadtest.host import HostWatch, pinned, process_cpu_seconds
 from loadtest.options import Options
 from loadtest.progress import Progress
 from loadtest.run import Conditions, Run
@@ -81,7 +81,7 @@ class Session:
         options = self._options
         with contextlib.ExitStack() as stack:
             if options.server_pid is not None and options.server_cpus:
-                pin_process(options.server_pid, options.server_cpus)
+                stack.enter_context(pinned(options.server_pid, options.server_cpus))
             settings = SenderSettings(
                 address=self.target.address,
                 messages=self.workload.messages,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from loadtest.host import HostWatch, pin_process, process_cpu_seconds
+from loadtest.host import HostWatch, pinned, process_cpu_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,16 +53,16 @@ def test_the_busiest_of_several_is_told() -> None:
 
 
 def test_what_a_server_has_started_is_bound_with_it() -> None:
-    """A server that computes in processes of its own, as Triton's backends do, has no other cores there."""
+    """A server that computes in processes of its own, as Triton's backends do, has no other cores for so long."""
     core = min(os.sched_getaffinity(0))
     code = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'print(flush=True); input()'])"
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
         assert server.stdout
         server.stdout.readline()  # from the child
         [child] = psutil.Process(server.pid).children()
-        pin_process(server.pid, frozenset({core}))
-
-        assert [os.sched_getaffinity(pid) for pid in (server.pid, child.pid)] == [{core}] * 2
+        with pinned(server.pid, frozenset({core})):
+            assert [os.sched_getaffinity(pid) for pid in (server.pid, child.pid)] == [{core}] * 2
+        assert [os.sched_getaffinity(pid) for pid in (server.pid, child.pid)] == [os.sched_getaffinity(0)] * 2
         server.communicate(b"\n")
 
 
@@ -70,5 +70,5 @@ def test_a_process_that_is_not_there_cannot_be_bound() -> None:
     """It is an error of the system, as everything that is wrong with a process."""
     with subprocess.Popen([sys.executable, "-c", ""]) as gone:
         pass
-    with pytest.raises(ProcessLookupError):
-        pin_process(gone.pid, frozenset({0}))
+    with pytest.raises(ProcessLookupError), pinned(gone.pid, frozenset({0})):
+        pass
