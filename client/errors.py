@@ -118,7 +118,7 @@ _UNAVAILABLE_TEXTS: tuple[tuple[re.Pattern[str], type[ClientError]], ...] = (
     (re.compile(r"maximum queue size|timeout expired|too many images|too little memory", re.IGNORECASE), Overloaded),
     (re.compile(r"is stopping|shutting down", re.IGNORECASE), ServerStopping),
     (re.compile(r"being (un)?loaded"), ModelLoading),
-    (re.compile(r"not (at )?ready", re.IGNORECASE), ServerNotReady),
+    (re.compile(r"not (at )?ready|no available versions", re.IGNORECASE), ServerNotReady),
 )
 _TOO_LARGE = "message larger than max"  # gRPC's own text, which comes with the code of a server that has too much to do
 

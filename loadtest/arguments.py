@@ -14,7 +14,7 @@ from loadtest.target import PAYLOADS
 
 _UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _MOST_PORT = 65535
-_ALL = 100
+_HUNDRED = 100
 _LEAST_PERCENTILE = 50  # who promises less has written 0.99 and meant 99
 
 
@@ -145,9 +145,11 @@ def duration_or_none(text: str) -> float:
 def percentile(text: str) -> float:
     """99 or p99 to 0.99."""
     value = positive(text.removeprefix("p"))
-    if not _LEAST_PERCENTILE <= value < _ALL:
-        raise argparse.ArgumentTypeError(f"must be from {_LEAST_PERCENTILE} to below {_ALL}, such as 99, got {text!r}")
-    return value / _ALL
+    if not _LEAST_PERCENTILE <= value < _HUNDRED:
+        raise argparse.ArgumentTypeError(
+            f"must be from {_LEAST_PERCENTILE} to below {_HUNDRED}, such as 99, got {text!r}"
+        )
+    return value / _HUNDRED
 
 
 def whole(text: str) -> int:

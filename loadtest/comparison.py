@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _CARRIED = "rate that is carried"
 _ANSWERED = "answered, requests/s"
+_ANY_LOAD = 0.0  # in place of a load that a scenario looks for, since each server needs another one
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,14 +133,22 @@ def _carried_rate(search: Results) -> float:
 def _levels(first: Sequence[Results], second: Sequence[Results]) -> list[Compared]:
     found = []
     for levels, unit, offered in ((open_loops, "requests/s", _ANSWERED), (closed_loops, "callers", None)):
-        sides = [[{level.load: level for level in levels(each)} for each in side] for side in (first, second)]
+        sides = [[_by_load(levels(each), each) for each in side] for side in (first, second)]
         everywhere = set.intersection(*(set(levels) for side in sides for levels in side))
         for load in sorted(everywhere):
             mine, theirs = ([levels[load] for levels in side] for side in sides)
             measured = [each for each in METRICS if any(not math.isnan(each.of(level)) for level in (*mine, *theirs))]
-            at_load = [_at_level(f"at {load:.4g} {unit}", metric, mine, theirs) for metric in measured]
+            name = "with as many callers as it takes" if load == _ANY_LOAD else f"at {load:.4g} {unit}"
+            at_load = [_at_level(name, metric, mine, theirs) for metric in measured]
             found += [replace(each, offered=each.metric == offered) for each in at_load]
     return found
+
+
+def _by_load(levels: Sequence[Level], results: Results) -> dict[float, Level]:
+    """Levels by what makes them alike: the load, unless the scenario looked for it."""
+    if results.summary["scenario"] == "offline":
+        return dict.fromkeys([_ANY_LOAD], levels[0]) if levels else {}
+    return {level.load: level for level in levels}
 
 
 def _at_level(load: str, metric: Metric, first: Sequence[Level], second: Sequence[Level]) -> Compared:

@@ -61,7 +61,7 @@ def _table(runs: list[dict[str, Any]]) -> list[str]:
 def _verdict(summary: dict[str, Any]) -> str:
     objective, reasons = summary["objective"], summary["reasons"]
     if not reasons and not any(run["judged"] for run in summary["runs"]):
-        return "no verdict: it was not to be judged"
+        return "no verdict: only the peak was asked for"
     first = ""
     if summary["scenario"] == "search":  # which has told its reasons
         first, reasons = "".join(f": {reason}" for reason in reasons[:1]), []

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
@@ -73,22 +71,24 @@ def pinned(pid: int, cpus: frozenset[int]) -> Iterator[None]:
     Raises:
         OSError: There is no such process, it is somebody else's, or there are no such cores.
     """
-    before = {thread: os.sched_getaffinity(thread) for thread in _threads(pid)}
+    usual = os.sched_getaffinity(pid)
+    before: dict[int, set[int]] = {}
     try:
-        for thread in before:
-            os.sched_setaffinity(thread, cpus)
+        for thread in _threads(pid):
+            with contextlib.suppress(ProcessLookupError):  # threads end at any time
+                before[thread] = os.sched_getaffinity(thread)
+                os.sched_setaffinity(thread, cpus)
         yield
     finally:
-        with contextlib.suppress(ProcessLookupError):  # it, or one of its threads, has ended
-            for thread in _threads(pid):
-                os.sched_setaffinity(thread, before.get(thread, before[pid]))
+        for thread in _threads(pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setaffinity(thread, before.get(thread, usual))
 
 
-def _threads(pid: int) -> list[int]:
-    """Those of a process and of all that it has started."""
-    try:
+def _threads(pid: int) -> Iterator[int]:
+    """Those of a process and of all that it has started, as far as they are still there."""
+    with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
-        pids = [pid, *(child.pid for child in process.children(recursive=True))]
-    except psutil.NoSuchProcess as error:
-        raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH)) from error
-    return [int(thread.name) for each in pids for thread in Path(f"/proc/{each}/task").iterdir()]
+        for each in (process, *process.children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                yield from (thread.id for thread in each.threads())

@@ -75,7 +75,7 @@ class Scenario:
         batch_sizes: Images in a request where the user names none.
         bad_share: The share of requests that are bad input.
         compare_every: Of how many answers one is held against the answer at rest.
-        most_of_rate: The highest rate that it offers, relative to the one that the user names.
+        most_of_rate: The highest mean rate that it offers, relative to the one that the user names.
         several: Whether it has several runs that count, so that one that is interrupted says too little.
     """
 

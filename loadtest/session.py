@@ -189,10 +189,18 @@ class Session:
         self._warm_up_seconds = self.discard(lambda: warm_up.until_steady(window, rate, self._options.warm_up_seconds))
 
     def discard(self, load: Callable[[], _Result]) -> _Result:
-        """Do `load` and forget its runs."""
+        """Do `load` and forget its runs.
+
+        Raises:
+            Interrupted: Somebody asked to stop: the run before it, if any, is the last one, and partial.
+        """
         counted = len(self.runs)
         try:
             return load()
+        except Interrupted:
+            if counted:
+                self.runs[counted - 1] = replace(self.runs[counted - 1], partial=True)
+            raise
         finally:
             del self.runs[counted:]
 

@@ -143,7 +143,7 @@ def _name_of(weights: str) -> str:
     """Name a model after its weights: their file, or, as every run's has the same name, the run's folder."""
     path = Path(weights)
     folder = path.parent.resolve().name
-    named_by_folder = path.stem == Path(MODEL_FILE).stem and _NAME.fullmatch(folder)
+    named_by_folder = path.name == MODEL_FILE and _NAME.fullmatch(folder)
     return DEFAULT_NAMES.get(weights) or (folder if named_by_folder else path.stem)
 
 

@@ -47,7 +47,8 @@ class Catalogue:
             version = max(complete)
         if version not in complete:
             if version in model.states:
-                raise _not_ready(f"'{name}' version {version} is not at ready state", lacks.get(version, ""))
+                text = f"'{name}' version {version} is not at ready state"
+                raise _not_ready(text, lacks.get(version, ""), is_loading=model.is_loading)
             raise ModelNotFound(f"{UNKNOWN_MODEL}'{name}' version {version} is not found")
         if not complete[version].batcher.alive:
             raise ModelNotReady(f"{UNKNOWN_MODEL}'{name}' version {version} is not ready: {ENDED}")
@@ -139,12 +140,12 @@ def _none_available(name: str, lacks: Mapping[int, str], *, is_loading: bool) ->
     if is_loading:
         return ModelNotReady(f"{UNKNOWN_MODEL}{text}: it is being loaded")
     if repairable := [lack for lack in lacks.values() if lack != UNLOADED]:
-        return _not_ready(text, repairable[0])
+        return _not_ready(text, repairable[0], is_loading=False)
     return ModelNotFound(f"{UNKNOWN_MODEL}{text}")
 
 
-def _not_ready(text: str, lack: str) -> ModelNotReady:
+def _not_ready(text: str, lack: str, *, is_loading: bool) -> ModelNotReady:
     """What a request hears of a version that is known and does not answer; `lack` is why, if it is an ensemble."""
     if lack in ("", UNLOADED):
-        return ModelUnloaded(f"{UNKNOWN_MODEL}{text}")
+        return (ModelNotReady if is_loading else ModelUnloaded)(f"{UNKNOWN_MODEL}{text}")
     return ModelNotReady(f"{UNKNOWN_MODEL}{text}: {lack}")

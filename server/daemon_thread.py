@@ -48,4 +48,11 @@ class SharedCall(Generic[Result]):
             await asyncio.wait({self._call})
         if not self._call or self._call.done():
             self._call = asyncio.create_task(in_daemon_thread(self._function))
+            self._call.add_done_callback(_heard)  # its callers may all have left
         return await asyncio.shield(self._call)
+
+
+def _heard(call: asyncio.Task[Result]) -> None:
+    """Take note of an error, of which asyncio would tell if nobody did."""
+    if not call.cancelled():
+        call.exception()

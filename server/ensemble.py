@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from server import ensemble_fit
 from server.errors import UNKNOWN_MODEL, ModelNotFound, ModelNotReady, ModelUnloaded, StepsMismatch
@@ -30,6 +30,17 @@ class NoQueue:
     alive = True
 
 
+class Fit(NamedTuple):
+    """What an ensemble has of its steps' models, replaced as one: threads look at it while another one replaces it.
+
+    `checked` are the configurations that were found to fit together, `config` is the ensemble's own with their labels.
+    """
+
+    checked: Sequence[ModelConfig]
+    config: ModelConfig
+    queue_capacity: int
+
+
 class EnsembleVersion(Leased):
     """A version of an ensemble. It answers while its steps' models do, with whichever versions of them are ready."""
 
@@ -52,7 +63,7 @@ class EnsembleVersion(Leased):
         self._own = config
         models = [find(step.model, step.version) for step in config.steps]
         ensemble_fit.check(config, [model.config for model in models])
-        self._adopt(models)
+        self._fit = self._fit_of(models)
         self.load_seconds = time.monotonic() - started
 
     def go_on_counting(self, statistics: ModelStatistics) -> None:
@@ -66,19 +77,30 @@ class EnsembleVersion(Leased):
             StepsMismatch: they do not.
         """
         configs = [model.config for model in models]
-        if all(config is checked for config, checked in zip(configs, self._checked, strict=True)):
+        if all(config is checked for config, checked in zip(configs, self._fit.checked, strict=True)):
             return
         try:
             ensemble_fit.check(self._own, configs)
         except ConfigError as error:
             raise StepsMismatch(str(error)) from error
-        self._adopt(models)
+        self._fit = self._fit_of(models)
 
-    def _adopt(self, models: Sequence[ModelVersion]) -> None:
-        """Take over from the steps' models, which fit, what the ensemble has of them."""
-        self._checked = [model.config for model in models]
-        self.queue_capacity = min(model.queue_capacity for model in models)
-        self.config = replace(self._own, labels=dict(_labels(self._own, models)))
+    def _fit_of(self, models: Sequence[ModelVersion]) -> Fit:
+        return Fit(
+            checked=[model.config for model in models],
+            config=replace(self._own, labels=dict(_labels(self._own, models))),
+            queue_capacity=min(model.queue_capacity for model in models),
+        )
+
+    @property
+    def config(self) -> ModelConfig:
+        """The configuration, with the labels of the steps that serve now."""
+        return self._fit.config
+
+    @property
+    def queue_capacity(self) -> int:
+        """How many requests may wait for its fullest step."""
+        return self._fit.queue_capacity
 
     @property
     def lack(self) -> str:

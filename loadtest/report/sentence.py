@@ -84,8 +84,9 @@ def _some(reasons: list[str]) -> list[str]:
 
 
 def _no_verdict(summary: dict[str, Any]) -> str:
+    first = "".join(f": {reason}" for reason in summary["reasons"][:1])
     if summary["scenario"] == "search":
-        return f"no verdict: {summary['reasons'][0]}"
+        return f"no verdict{first}"
     rate = carried_rate(summary)
     if rate is not None:
         text = objective_text(summary["objective"])
@@ -95,7 +96,7 @@ def _no_verdict(summary: dict[str, Any]) -> str:
         return "no verdict: this client or its machine, and not the server, may have been measured"
     if any("too few requests" in reason for reason in summary["reasons"]):
         return "no verdict: too few requests to be sure"
-    return f"no verdict: {summary['reasons'][0]}" if summary["reasons"] else "no verdict"
+    return f"no verdict{first}"
 
 
 def _load(run: dict[str, Any]) -> str:

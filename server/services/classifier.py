@@ -92,7 +92,7 @@ class ClassifierServicer:
         if not names and (loading := self._repository.loading()):
             raise ModelNotReady(f"no model that classifies images is ready yet; being loaded: {', '.join(loading)}")
         if not names and (broken := [*self._repository.failed(), *self._repository.ended()]):
-            raise ModelNotReady(f"no model that classifies images is ready; failed: {', '.join(broken)}")
+            raise ModelNotReady(f"no model that classifies images answers; not ready: {', '.join(broken)}")
         if len(names) != 1:
             choices = ", ".join(names) or "none"
             raise InvalidRequest(

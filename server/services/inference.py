@@ -50,7 +50,8 @@ SERVICE = service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
 PARSERS = {"ModelInfer": parse_infer_message, "ModelStreamInfer": parse_infer_message}
 
 _Result = TypeVar("_Result")
-_MANY_ELEMENTS = 10_000  # some milliseconds
+_MANY_TEXTS = 10_000  # some milliseconds
+_SCORES_PER_TEXT = 10  # that are sorted in the time of looking at one text
 _RANK = 8  # more dimensions are hardly meant, and their product may be a number of any length
 _EXTENSIONS = (
     "classification",
@@ -161,12 +162,12 @@ class InferenceServicer:
                 with Outcome(model, request.id) as outcome:
                     reply = await self._pipelines.run(model, request, inference, call.deadline)
                     outcome.answered(inference.rows, reply)
-                    elements = max(_texts_given(reply.result), _scores_sorted(inference, reply.result))
-                    return await self._beside(elements, build_infer_response, request, inference, reply.result, model)
+                    texts = max(_texts_given(reply.result), _scores_sorted(inference, reply.result) // _SCORES_PER_TEXT)
+                    return await self._beside(texts, build_infer_response, request, inference, reply.result, model)
 
-    async def _beside(self, elements: int, function: Callable[..., _Result], *arguments: Any) -> _Result:
-        """Call `function`, which looks at `elements` one by one; in a thread if others would wait long for that."""
-        return await self._aside.run(function, *arguments) if elements > _MANY_ELEMENTS else function(*arguments)
+    async def _beside(self, texts: int, function: Callable[..., _Result], *arguments: Any) -> _Result:
+        """Call `function`, which looks at so many `texts` one by one; in a thread if others would wait for it."""
+        return await self._aside.run(function, *arguments) if texts > _MANY_TEXTS else function(*arguments)
 
     async def RepositoryIndex(self, request: Any, _call: Call) -> Any:
         """Every model of the repository and the state of its versions."""

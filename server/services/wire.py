@@ -30,7 +30,7 @@ _LONG_TAG = 0x80
 _MOST_NUMBER = (1 << 29) - 1  # of a field
 # More of them than any real request has.
 _MOST_FIELDS = 4096
-_MOST_ELEMENTS = 1 << 16  # of typed contents that have a field for each, which only strings have
+_MOST_ELEMENTS = 1 << 14  # of typed contents that have a field for each, which only strings have
 # Of what is neither tensors nor typed contents; so much of it does no harm, whatever it is.
 _MOST_REST_BYTES, _SMALL_REST_BYTES = 1 << 20, 1 << 16
 # Of a message with fields that no message here has, or with damage.

@@ -41,6 +41,8 @@ def test_code_decides_the_class_and_text_is_kept(code: str, kind: type[errors.Cl
         ("Request timeout expired", errors.Overloaded),
         ("Request for unknown model: 'm' version 1 is not at ready state", errors.ServerNotReady),
         ("Server not ready", errors.ServerNotReady),
+        ("no model that classifies images answers; not ready: m", errors.ServerNotReady),
+        ("Request for unknown model: 'm' has no available versions: inconsistent shape", errors.ServerNotReady),
         ("Request for unknown model: 'm' has no available versions: it is being loaded", errors.ModelLoading),
         ("no model that classifies images is ready yet; being loaded: m", errors.ModelLoading),
         ("the model is being unloaded", errors.ModelLoading),

@@ -190,6 +190,20 @@ def test_a_search_that_found_no_rate_does_not_count_for_its_server(tmp_path: Pat
     assert compare(tmp_path / "two", tmp_path / "one").returncode == 0
 
 
+def test_offline_results_are_compared_whatever_callers_it_took(tmp_path: Path) -> None:
+    """How many callers a server needs is found anew in each run, and differs between servers."""
+    for name, factor in (("one", 1.0), ("two", 1.5)):
+        for number in range(5):
+            callers = 64 if number % 2 else 128
+            seconds = 20.0 * (1 + number % 3)
+            found = [run([10.0] * int(2000 * factor), rate=None, seconds=seconds, concurrency=callers, label="offline")]
+            results.write(tmp_path / name / str(number), found, summarize(found, scenario="offline"))
+    finished = compare(tmp_path / "one", tmp_path / "two")
+
+    assert not finished.stderr
+    assert "two's answered with as many callers as it takes is 1.5 times that of one" in finished.stdout
+
+
 def test_searches_are_compared_by_what_is_carried(tmp_path: Path) -> None:
     """Of two series of searches, the rates that were found are compared."""
     for name, factor in (("one", 1.0), ("two", 1.2)):

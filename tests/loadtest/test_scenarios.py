@@ -10,14 +10,16 @@ import pytest
 from loadtest import conduct, scenarios
 from loadtest.address import Address
 from loadtest.calibration import Calibration, null_server
+from loadtest.description import describe
 from loadtest.images import make_images
 from loadtest.objective import Objective
 from loadtest.options import Options
 from loadtest.payloads import Mix, answers_at_rest, make_workload
 from loadtest.scenarios import SCENARIOS, Plan, find_peak
-from loadtest.session import Session
+from loadtest.session import Interrupted, Session
 from loadtest.summary import summarize
 from loadtest.target import TargetError, find_target
+from tests.loadtest.traces import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -136,10 +138,28 @@ def test_the_peak_is_what_is_answered_within_its_time(monkeypatch: pytest.Monkey
     assert peak.callers == run.concurrency
 
 
+def test_an_interruption_between_two_runs_is_told(image_server: str) -> None:
+    """Who stops a search while it warms up, with a peak and nothing else, hears that it was interrupted."""
+    target = find_target(Address(image_server))
+    session = Session(target, make_workload(target, make_images(0, count=4), Mix()))
+    session.runs.append(run([10.0] * 100, label="peak", judged=False))
+
+    def stop() -> None:
+        session.runs.append(run([10.0], label="warm-up"))
+        raise Interrupted
+
+    with pytest.raises(Interrupted):
+        session.discard(stop)
+
+    assert [(each.label, each.partial) for each in session.runs] == [("peak", True)]
+    assert "it was interrupted before a run that counts" in describe(summarize(session.runs, scenario="search"))
+
+
 def test_a_peak_takes_as_many_callers_as_the_server_needs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that answers 128 at a time gets twice the 64 callers that are tried first, and no more than may be."""
+    """A server that answers 8 at a time gets more than the 4 callers that are tried first, and no more than may be."""
     monkeypatch.setattr(scenarios, "PEAK_SECONDS", 1.0)
-    with null_server("--size", "16", "--service", "constant:300ms", "--servers", "128") as url:
+    monkeypatch.setattr(scenarios, "_MOST_CALLERS_AT_FIRST", 4)
+    with null_server("--size", "16", "--service", "constant:300ms", "--servers", "8") as url:
         target = find_target(Address(url))
         workload = make_workload(target, make_images(0, count=4), Mix())
         with Session(target, workload) as session:
@@ -147,8 +167,8 @@ def test_a_peak_takes_as_many_callers_as_the_server_needs(monkeypatch: pytest.Mo
         with Session(target, workload, Options(most_in_flight=3)) as session:
             few = find_peak(session, Plan(None, 1.0))
 
-    assert peak.callers >= 128
-    assert peak.rate > 3 * 64  # rounds in a second
+    assert peak.callers >= 8
+    assert peak.rate > 2 * 8  # in two rounds of the three that fit into a second
     assert few.callers == 3
 
 

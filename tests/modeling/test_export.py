@@ -266,6 +266,7 @@ def test_command_reports_a_failed_check(
         ("runs/cats/best.safetensors", "best"),
         ("a cat/model.safetensors", "model"),
         ("/model.safetensors", "model"),
+        ("cats/model.pth", "model"),
     ],
 )
 def test_default_names(weights: str, name: str) -> None:

@@ -71,10 +71,11 @@ async def test_who_asks_meanwhile_shares_the_next_call() -> None:
 
 async def test_callers_of_what_hangs_leave_one_thread_behind() -> None:
     """However many come and leave, one call hangs, and it is shared again once it has ended."""
-    gate, begun = threading.Event(), []
+    gate, entered, begun = threading.Event(), threading.Event(), []
 
     def look() -> None:
         begun.append(threading.current_thread())
+        entered.set()
         gate.wait()
 
     shared = SharedCall(look)
@@ -84,6 +85,7 @@ async def test_callers_of_what_hangs_leave_one_thread_behind() -> None:
         caller.cancel()
         with pytest.raises(asyncio.CancelledError):
             await caller
+    await asyncio.to_thread(entered.wait)
     assert len(begun) == 1
     gate.set()
     await shared()

@@ -257,7 +257,7 @@ async def test_without_a_name_where_models_failed(
     (tmp_path / "colours" / "1" / "model.pt").write_bytes(b"no module")
     with pytest.raises(LoadError):
         repository.load("colours")
-    with pytest.raises(ModelNotReady, match="no model that classifies images is ready; failed: colours"):
+    with pytest.raises(ModelNotReady, match="no model that classifies images answers; not ready: colours"):
         await servicer.Classify(_request(_RED), Call())
 
 

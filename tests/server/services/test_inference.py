@@ -313,7 +313,7 @@ async def test_many_texts_hold_up_nobody(
     assert repository.close(HANGING_SECONDS)
 
 
-@pytest.mark.parametrize(("count", "beside"), [(3, False), (20_000, True)])
+@pytest.mark.parametrize(("count", "beside"), [(8000, False), (200_000, True)])
 async def test_many_scores_to_sort_hold_up_nobody(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
