@@ -21,9 +21,10 @@ from server.errors import InvalidRequest
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-# Of a request: its inputs and outputs, fields 5 and 6, and its tensors, field 7; of an input: typed contents, field 5.
+# Of a request: its inputs and outputs, fields 5 and 6, and its tensors, field 7.
 _INPUTS, _OUTPUTS, _RAW_INPUT_CONTENTS = 5 << 3 | 2, 6 << 3 | 2, 7 << 3 | 2
-_TYPED_CONTENTS = 5 << 3 | 2
+# Of an input: its shape, field 3, packed, and typed contents, field 5.
+_SHAPE, _TYPED_CONTENTS = 3 << 3 | 2, 5 << 3 | 2
 _VARINT, _LENGTH_DELIMITED = 0, 2
 _FIXED_SIZES = {1: 8, 5: 4}  # by wire type
 _LONG_TAG = 0x80
@@ -31,8 +32,8 @@ _MOST_NUMBER = (1 << 29) - 1  # of a field
 # More of them than any real request has.
 _MOST_FIELDS = 4096
 _MOST_ELEMENTS = 1 << 14  # of typed contents that have a field for each, which only strings have
-# Of what is neither tensors nor typed contents; so much of it does no harm, whatever it is.
-_MOST_REST_BYTES, _SMALL_REST_BYTES = 1 << 20, 1 << 16
+# Of a request but for its tensors: so much does no harm, whatever it is.
+_SMALL_REST_BYTES = 1 << 16
 # Of a message with fields that no message here has, or with damage.
 _MOST_ODD_BYTES = 1 << 16
 _TOO_MANY_FIELDS = f"a request can have {_MOST_FIELDS} fields, but this has more"
@@ -55,7 +56,7 @@ def parse_infer_message(message: bytes) -> InferMessage:
 
     Raises:
         google.protobuf.message.DecodeError: it is no ModelInferRequest.
-        InvalidRequest: it has too many fields, or too much besides its tensors.
+        InvalidRequest: it has too many fields, or its inputs and outputs have.
     """
     view = memoryview(message)
     header: list[memoryview] = []
@@ -72,7 +73,7 @@ def parse_infer_message(message: bytes) -> InferMessage:
             if tag in (_INPUTS, _OUTPUTS):
                 parts.append((content, stop))
         if rest > _SMALL_REST_BYTES:
-            _check_parts(message, parts, rest)
+            _check_parts(message, parts)
     except _OddFieldError:
         request = _parse_odd(message, service_pb2.ModelInferRequest)
         contents = request.raw_input_contents[: len(request.inputs)]
@@ -101,21 +102,22 @@ def _parse_odd(message: bytes, kind: Any) -> Any:
     return kind.FromString(message)
 
 
-def _check_parts(message: bytes, parts: Sequence[tuple[int, int]], rest: int) -> None:
-    """Count what the inputs and outputs that stand at `parts` have; `rest` is what the request has besides tensors.
+def _check_parts(message: bytes, parts: Sequence[tuple[int, int]]) -> None:
+    """Count what the inputs and outputs that stand at `parts` have: fields, dimensions and texts.
 
     Raises:
-        InvalidRequest: it is too much.
+        InvalidRequest: there are too many.
     """
     fields, elements = _MOST_FIELDS, _MOST_ELEMENTS
     for begin, end in parts:
         for tag, _, content, stop in _fields(message, begin, end, fields):
             fields -= 1
-            if tag == _TYPED_CONTENTS:
-                rest -= stop - content
+            if tag == _SHAPE:
+                fields -= stop - content  # each dimension has a byte, or more
+            elif tag == _TYPED_CONTENTS:
                 elements -= sum(1 for _ in _fields(message, content, stop, elements, _TOO_MANY_ELEMENTS))
-    if rest > _MOST_REST_BYTES:
-        raise InvalidRequest(f"a request can have {_MOST_REST_BYTES} bytes besides its tensors, but this has {rest}")
+    if fields < 0:
+        raise InvalidRequest(_TOO_MANY_FIELDS)
 
 
 def _fields(
