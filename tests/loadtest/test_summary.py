@@ -92,7 +92,7 @@ def test_a_peak_is_no_verdict_and_was_not_interrupted() -> None:
     summary = summarize([run([10.0] * 1000, label="peak", judged=False)], OBJECTIVE, several=True)
 
     assert summary["reasons"] == []
-    assert describe(summary).splitlines()[-1] == "no verdict: it was not to be judged"
+    assert describe(summary).splitlines()[-1] == "no verdict: only the peak was asked for"
     assert "interrupted" not in describe(summary)
 
 
