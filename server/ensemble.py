@@ -99,7 +99,7 @@ class EnsembleVersion(Leased):
 
     @property
     def queue_capacity(self) -> int:
-        """How many requests may wait for its fullest step."""
+        """How many requests may wait for the step that lets the fewest wait."""
         return self._fit.queue_capacity
 
     @property
