@@ -246,7 +246,7 @@ def test_shared_memory_is_not_supported(configs: dict[str, ModelConfig], key: st
         infer(*(tensor(str(number)) for number in range(1000)), raw=[b""] * 1000),
         infer(tensor(), outputs=[output()] * 1000),
         infer(tensor(), parameters={str(number): ("int64_param", number) for number in range(1000)}),
-        infer(tensor(shape=[1] * 100_000)),
+        infer(tensor(shape=[1] * 10_000)),
         infer(tensor(contents={"uint_contents": [1] * 1_000_000})),
     ],
     ids=["inputs", "outputs", "parameters", "dimensions", "numbers"],
