@@ -14,8 +14,9 @@ from loadtest import results, schedule
 from loadtest.arguments import add_load_arguments, duration, objective, positive, whole
 from loadtest.compare_command import conclude
 from loadtest.conduct import USAGE, conduct
+from loadtest.peak import find_peak
 from loadtest.same_settings import copy_model
-from loadtest.scenarios import PEAK_SHARES, Plan, Scenario, find_peak
+from loadtest.scenarios import PEAK_SHARES, Plan, Scenario
 from loadtest.server_process import COMMANDS, serve
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def _shares(arguments: argparse.Namespace, repository: Path) -> tuple[float, ...
     peaks: list[float] = []
 
     def peak(session: Session, plan: Plan) -> Findings:
-        found = find_peak(session, plan)
+        found = find_peak(session, plan.seconds)
         peaks.append(found.rate)
         return found.findings
 

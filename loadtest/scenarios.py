@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from loadtest import recovery, schedule
+from loadtest.peak import enough_callers, find_peak, warm_up_closed
 from loadtest.reload import reloading
 from loadtest.schedule import SCHEDULES
 from loadtest.server_memory import memory_misses, watching
 from loadtest.session import Interrupted
-from loadtest.target import TargetError
 from loadtest.trace import WRONG_ANSWER
 
 if TYPE_CHECKING:
@@ -29,15 +29,7 @@ Findings: TypeAlias = dict[str, Any]
 """A scenario's own numbers; "verdict" is a `Verdict` in place of that of its runs, "misses" are further reasons."""
 
 _SWEEP = (1, 2, 4, 8, 16, 32)
-_CALLERS_PER_BATCH = 2
-_MOST_CALLERS_AT_FIRST = 64  # more only wait longer, and past their deadlines where batches could be huge
-_GROWTH = 1.05  # of the rate, with twice the callers: with less, the server has enough to do
-_LOOK_SECONDS = 3.0
 _OVERLOAD = 1.5
-PEAK_SECONDS = 10.0
-"""For how long `find_peak` counts answers, once there are enough callers."""
-LEAST_SECONDS_TO_PEAK = 2 * _LOOK_SECONDS + PEAK_SECONDS
-"""What `find_peak` takes where the first callers are enough."""
 PEAK_SHARES = (0.25, 0.5, 0.75, 0.9)
 """Rates at which servers are looked at, as shares of their peak."""
 
@@ -90,24 +82,6 @@ class Scenario:
     several: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Peak:
-    """What a server answers at most.
-
-    Attributes:
-        rate: Requests a second.
-        callers: That waited for them.
-    """
-
-    rate: float
-    callers: int
-
-    @property
-    def findings(self) -> Findings:
-        """It as numbers of a scenario."""
-        return {"peak_rate": self.rate, "peak_callers": self.callers}
-
-
 def _scheduled(name: str) -> Callable[[Session, Plan], Findings]:
     def run(session: Session, plan: Plan) -> Findings:
         rate = _rate(plan)
@@ -143,19 +117,19 @@ def _verify(session: Session, plan: Plan) -> Findings:
 
 
 def _single(session: Session, plan: Plan) -> Findings:
-    _warm_up_closed(session)
+    warm_up_closed(session)
     session.closed_loop(1, plan.seconds, label="one caller")
     return {}
 
 
 def _offline(session: Session, plan: Plan) -> Findings:
-    _warm_up_closed(session)
-    run = session.closed_loop(_enough_callers(session, plan), plan.seconds, label="offline")
+    warm_up_closed(session)
+    run = session.closed_loop(enough_callers(session, plan.seconds), plan.seconds, label="offline")
     return {"images_per_second": _images_per_second(run)}
 
 
 def _sweep(session: Session, plan: Plan) -> Findings:
-    _warm_up_closed(session)
+    warm_up_closed(session)
     rates = {}
     for callers in _SWEEP:
         run = session.closed_loop(callers, plan.seconds / len(_SWEEP), label=f"{callers} callers")
@@ -194,7 +168,7 @@ def _full_rate(session: Session, plan: Plan) -> tuple[float, str, Findings]:
     if plan.rate is not None:
         session.warm_up(plan.rate / 2)
         return plan.rate, "the given rate", {}
-    peak = find_peak(session, plan)
+    peak = find_peak(session, plan.seconds)
     return peak.rate, "the peak", peak.findings
 
 
@@ -226,48 +200,6 @@ def _rate(plan: Plan) -> float:
     if plan.rate is None:
         raise ValueError("this scenario needs a rate")
     return plan.rate
-
-
-def _warm_up_closed(session: Session) -> None:
-    """Settle with a short closed loop: no rate is known that the server carries."""
-    session.discard(lambda: session.closed_loop(1, 2.0, label="warm-up"))
-
-
-def find_peak(session: Session, plan: Plan) -> Peak:
-    """What the server answers when so many callers wait for it that more of them get no more answers.
-
-    Raises:
-        TargetError: It answers none rightly.
-    """
-    _warm_up_closed(session)
-    run = session.closed_loop(_enough_callers(session, plan), PEAK_SECONDS, label="peak", judged=False)
-    peak = Peak(_answered_rate(run), run.concurrency or 0)
-    if not peak.rate:
-        raise TargetError(f"no request was answered rightly in {PEAK_SECONDS:g} s in which callers waited for it")
-    return peak
-
-
-def _enough_callers(session: Session, plan: Plan) -> int:
-    """How many callers the server needs: twice as many get hardly more answers, or are more than may be."""
-    seconds = min(plan.seconds, _LOOK_SECONDS)
-
-    def look(callers: int) -> float:
-        return _answered_rate(session.discard(lambda: session.closed_loop(callers, seconds, label="callers")))
-
-    first = min(_CALLERS_PER_BATCH * session.target.models[0].images_per_request, _MOST_CALLERS_AT_FIRST)
-    callers = min(first, session.most_in_flight)
-    rate = look(callers)
-    while callers < session.most_in_flight:
-        more = min(2 * callers, session.most_in_flight)
-        if (found := look(more)) <= _GROWTH * rate:
-            break
-        callers, rate = more, found
-    return callers
-
-
-def _answered_rate(run: Run) -> float:
-    """Right answers a second; those that are in flight at the end are beyond what it answers in that time."""
-    return float(np.count_nonzero(run.trace.ok & (run.trace.done <= run.seconds))) / run.seconds
 
 
 def _images_per_second(run: Run) -> float:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from loadtest.arguments import add_load_arguments, duration, objective, positive, whole
 from loadtest.conduct import conduct
-from loadtest.scenarios import LEAST_SECONDS_TO_PEAK, Plan, Scenario, find_peak
+from loadtest.peak import LEAST_SECONDS_TO_PEAK, find_peak
+from loadtest.scenarios import Plan, Scenario
 from loadtest.search import Search
 from loadtest.search_settings import SearchSettings, check_time
 from loadtest.session import Interrupted
@@ -84,7 +85,7 @@ def _search(session: Session, plan: Plan, arguments: argparse.Namespace) -> Find
     if plan.objective is None:
         raise ValueError("a search needs an objective")
     start = time.monotonic()
-    first = min(plan.rate or _FIRST_SHARE * find_peak(session, plan).rate, session.most_rate)
+    first = min(plan.rate or _FIRST_SHARE * find_peak(session, plan.seconds).rate, session.most_rate)
     session.warm_up(first)
     before = time.monotonic() - start
     settings = replace(

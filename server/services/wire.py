@@ -62,17 +62,15 @@ def parse_infer_message(message: bytes) -> InferMessage:
     header: list[memoryview] = []
     raw: list[memoryview] = []
     parts: list[tuple[int, int]] = []
-    rest = 0
     try:
         for tag, start, content, stop in _fields(message, 0, len(message)):
             if tag == _RAW_INPUT_CONTENTS:
                 raw.append(view[content:stop])
                 continue
             header.append(view[start:stop])
-            rest += stop - start
             if tag in (_INPUTS, _OUTPUTS):
                 parts.append((content, stop))
-        if rest > _SMALL_REST_BYTES:
+        if sum(map(len, header)) > _SMALL_REST_BYTES:
             _check_parts(message, parts)
     except _OddFieldError:
         request = _parse_odd(message, service_pb2.ModelInferRequest)

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from loadtest import conduct, scenarios
+from loadtest import conduct
 from loadtest.address import Address
-from loadtest.calibration import Calibration, null_server
+from loadtest.calibration import Calibration
 from loadtest.description import describe
 from loadtest.images import make_images
 from loadtest.objective import Objective
 from loadtest.options import Options
 from loadtest.payloads import Mix, answers_at_rest, make_workload
-from loadtest.scenarios import SCENARIOS, Plan, find_peak
+from loadtest.scenarios import SCENARIOS, Plan
 from loadtest.session import Interrupted, Session
 from loadtest.summary import summarize
 from loadtest.target import TargetError, find_target
@@ -124,20 +124,6 @@ def test_a_reload_that_fails_is_a_miss(
     assert summarize(session.runs, findings=findings, misses=[miss])["verdict"] == "missed"
 
 
-def test_the_peak_is_what_is_answered_within_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Answers that callers still wait for at the end are none of it, though they come."""
-    monkeypatch.setattr(scenarios, "PEAK_SECONDS", 1.0)
-    with null_server("--size", "16", "--service", "constant:300ms", "--servers", "64") as url:
-        target = find_target(Address(url))
-        workload = make_workload(target, make_images(0, count=4), Mix())
-        with Session(target, workload) as session:
-            peak = find_peak(session, Plan(None, 1.0))
-
-    (run,) = session.runs
-    assert peak.rate == np.count_nonzero(run.trace.done <= 1.0) < len(run.trace)
-    assert peak.callers == run.concurrency
-
-
 def test_an_interruption_between_two_runs_is_told(image_server: str) -> None:
     """Who stops a search while it warms up, with a peak and nothing else, hears that it was interrupted."""
     target = find_target(Address(image_server))
@@ -153,23 +139,6 @@ def test_an_interruption_between_two_runs_is_told(image_server: str) -> None:
 
     assert [(each.label, each.partial) for each in session.runs] == [("peak", True)]
     assert "it was interrupted before a run that counts" in describe(summarize(session.runs, scenario="search"))
-
-
-def test_a_peak_takes_as_many_callers_as_the_server_needs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that answers 8 at a time gets more than the 4 callers that are tried first, and no more than may be."""
-    monkeypatch.setattr(scenarios, "PEAK_SECONDS", 1.0)
-    monkeypatch.setattr(scenarios, "_MOST_CALLERS_AT_FIRST", 4)
-    with null_server("--size", "16", "--service", "constant:300ms", "--servers", "8") as url:
-        target = find_target(Address(url))
-        workload = make_workload(target, make_images(0, count=4), Mix())
-        with Session(target, workload) as session:
-            peak = find_peak(session, Plan(None, 1.0))
-        with Session(target, workload, Options(most_in_flight=3)) as session:
-            few = find_peak(session, Plan(None, 1.0))
-
-    assert peak.callers >= 8
-    assert peak.rate > 2 * 8  # in two rounds of the three that fit into a second
-    assert few.callers == 3
 
 
 @pytest.mark.parametrize(("rate", "most"), [(100.0, 149.0), (99.0, 149.0)])

@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,14 +10,12 @@ import pytest
 from tritonclient.grpc import service_pb2
 
 from server.errors import InvalidRequest, ModelNotFound, QueueFull, ServingError, Unavailable, Unsupported
-from server.services import inference
 from server.services.delivery import Delivery
 from server.services.inference import InferenceServicer
 from server.services.model_control import ModelControl
 from server.services.wire import parse_infer_message
 from tests.server.models import ROW, open_repository, write_model
-from tests.server.python_backend.steps import DOUBLE, write_step
-from tests.server.services.requests import infer, output, set_parameters, tensor
+from tests.server.services.requests import infer, set_parameters, tensor
 from tests.server.workshop import HANGING_SECONDS
 from tests.torchscript_models import Constant
 
@@ -274,77 +271,3 @@ async def test_without_explicit_control_models_stay(repository: ModelRepository)
     assert raised.value.reason == "unsupported"
     with pytest.raises(Unavailable, match=text):
         await servicer.RepositoryModelUnload(service_pb2.RepositoryModelUnloadRequest(model_name="net"), Call())
-
-
-@pytest.mark.parametrize(("count", "beside"), [(3, False), (20_000, True)])
-async def test_many_texts_hold_up_nobody(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    count: int,
-    beside: bool,  # noqa: FBT001 - a parameter
-) -> None:
-    """They are looked at one by one, coming and going, in a thread of their own; a few are not worth that."""
-    config = """
-        backend: "python"  instance_group [ { count: 1 } ]
-        input [ { name: "IN" data_type: TYPE_STRING dims: [ -1 ] } ]
-        output [ { name: "OUT" data_type: TYPE_STRING dims: [ -1 ] } ]
-    """
-    write_step(
-        tmp_path / "echo", DOUBLE.replace("array < 0", "array == b'-'").replace("array > 100", "array == b'+'"), config
-    )
-    threads = []
-    for name in ("read_infer_request", "build_infer_response"):
-        function = getattr(inference, name)
-
-        def noting(*arguments: Any, function: Any = function) -> Any:
-            threads.append(threading.current_thread())
-            return function(*arguments)
-
-        monkeypatch.setattr(inference, name, noting)
-    repository = open_repository(tmp_path)
-    repository.load("echo")
-    texts = b"\1\0\0\0a" * count
-    request = infer(tensor("IN", datatype="BYTES", shape=[count]), raw=[texts])
-    request.model_name = "echo"
-    message = parse_infer_message(request.SerializeToString())
-    response = await InferenceServicer(repository, Delivery(), "1", lambda: True, None).ModelInfer(message, Call())
-    assert response.raw_output_contents == [b"\2\0\0\0aa" * count]
-    assert [thread is not threading.current_thread() for thread in threads] == [beside] * 2
-    assert repository.close(HANGING_SECONDS)
-
-
-@pytest.mark.parametrize(("count", "beside"), [(8000, False), (200_000, True)])
-async def test_many_scores_to_sort_hold_up_nobody(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    count: int,
-    beside: bool,  # noqa: FBT001 - a parameter
-) -> None:
-    """The best class of many is found in a thread of its own, though it is one text."""
-    config = """
-        backend: "python"  instance_group [ { count: 1 } ]
-        input [ { name: "IN" data_type: TYPE_FP32 dims: [ -1 ] } ]
-        output [ { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] } ]
-    """
-    write_step(tmp_path / "double", config=config)
-    threads = []
-
-    def noting(*arguments: Any, build: Any = inference.build_infer_response) -> Any:
-        threads.append(threading.current_thread())
-        return build(*arguments)
-
-    monkeypatch.setattr(inference, "build_infer_response", noting)
-    repository = open_repository(tmp_path)
-    repository.load("double")
-    request = infer(
-        tensor("IN", datatype="FP32", shape=[count]),
-        raw=[np.arange(count, dtype=np.float32).clip(0, 50).tobytes()],
-        outputs=[output("OUT", {"classification": ("int64_param", 1)})],
-    )
-    request.model_name = "double"
-    message = parse_infer_message(request.SerializeToString())
-    response = await InferenceServicer(repository, Delivery(), "1", lambda: True, None).ModelInfer(message, Call())
-    best = min(count - 1, 50)
-    assert response.raw_output_contents[0][4:] == f"{2.0 * best:f}:{best}".encode()
-    assert [thread is not threading.current_thread() for thread in threads] == [beside]
-    assert repository.close(HANGING_SECONDS)
